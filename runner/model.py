@@ -1,0 +1,483 @@
+"""The nouns of the project as frozen types. Imports nothing of ours, and the standard library only.
+
+Units are in the names: ``_s`` seconds, ``_bytes`` bytes. A field that may be None says when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+Scalar = str | int | float | bool
+
+
+class Status(StrEnum):
+    """How a job ended. Every record has one; every one but ``ok`` comes with a reason."""
+
+    OK = "ok"
+    BUILD_FAILED = "build-failed"
+    BASE_UNAVAILABLE = "base-unavailable"
+    UNAVAILABLE = "unavailable"
+    UNSUPPORTED = "unsupported"
+    UNSUPPORTED_DEVICE = "unsupported-device"
+    DRIVER_TOO_OLD = "driver-too-old"
+    OOM_HOST = "oom-host"
+    OOM_GPU = "oom-gpu"
+    TIMEOUT = "timeout"
+    SILENT = "silent"
+    CRASHED = "crashed"
+    BAD_OUTPUT = "bad-output"
+    CHECK_FAILED = "check-failed"
+    DISTURBED = "disturbed"
+    KILLED = "killed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostNeeds:
+    """What the process backend must find on the host, since no container brings it.
+
+    Attributes:
+        programs: executables looked up on PATH.
+        libraries: shared libraries by linker name (``openblas`` for libopenblas.so).
+        packages: Debian packages that hold them, for the message.
+    """
+
+    programs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """Where an image was seen to work: a sentence, and the day (ISO 8601)."""
+
+    where: str
+    date: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A folder under images/: one framework release in a pinned environment.
+
+    Attributes:
+        folder: the folder itself; holds image.yaml, Dockerfile, requirements.lock.
+        released: the framework's release date, ISO 8601.
+        language_version: ``major.minor``, as the interpreter is asked for.
+        script: file name under scripts/.
+        environment: variables set in both backends before the script starts.
+        verified: empty means never verified, and every listing says so.
+    """
+
+    name: str
+    folder: Path
+    framework: str
+    framework_version: str
+    released: str
+    language: str
+    language_version: str
+    script: str
+    workloads: tuple[str, ...]
+    devices: tuple[str, ...] = ("cpu",)
+    environment: dict[str, str] = field(default_factory=dict)
+    host_needs: HostNeeds = HostNeeds()
+    cpu_instructions: tuple[str, ...] = ()
+    cuda: str | None = None
+    cudnn: str | None = None
+    gpu_architectures: tuple[str, ...] = ()
+    minimum_driver: str | None = None
+    verified: tuple[Verification, ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a job may use. Fixed by the matrix, never taken from what happens to be free.
+
+    Attributes:
+        timeout_s: wall-clock seconds from start to end.
+        silence_s: seconds without any output, on either stream.
+        memory_bytes: of the whole container or process tree; there is no swap on top.
+        processes: processes and threads together, as the kernel's pids controller counts.
+        shared_memory_bytes: size of /dev/shm in a container.
+        scratch_bytes: size of the tmpfs at /tmp in a container; counts towards memory.
+        cores: how many whole cores; which ones is in the job.
+    """
+
+    timeout_s: float = 900.0
+    silence_s: float = 300.0
+    memory_bytes: int = 8 * 1024**3
+    processes: int = 512
+    shared_memory_bytes: int = 1024**3
+    scratch_bytes: int = 2 * 1024**3
+    cores: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildLimits:
+    """Bounds of one image build: seconds in all, and seconds without a line of progress."""
+
+    timeout_s: float = 1800.0
+    silence_s: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How a cell is sampled.
+
+    Attributes:
+        launches: fresh processes a cell.
+        warmup_steps: steps after the first that are recorded apart and not estimated from.
+        measure_steps: steps that are estimated from.
+        measure_limit_s: seconds after which measuring ends early, once 5 steps are in.
+    """
+
+    launches: int = 3
+    warmup_steps: int = 5
+    measure_steps: int = 20
+    measure_limit_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One image on one workload with one set of parameters: one box of a table.
+
+    Attributes:
+        parameters: every parameter of the workload, defaults filled in.
+        variant: what the suite varies within image and workload, such as ``compiler=xla``;
+            empty where it varies nothing.
+    """
+
+    suite: str
+    image: str
+    workload: str
+    protocol: str
+    parameters: dict[str, Scalar]
+    device: str = "cpu"
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name for people and filters: ``image/workload`` or ``image/workload/variant``."""
+        return "/".join(part for part in (self.image, self.workload, self.variant) if part)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exclusion:
+    """Cells that a suite leaves out, and why: globs, and parameters that must all agree."""
+
+    image: str
+    workload: str
+    parameters: dict[str, Scalar]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inclusion:
+    """Cells that a suite has beyond its product of images, workloads and axes."""
+
+    images: tuple[str, ...]
+    workload: str
+    parameters: dict[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """The cells of one table: images x workload parameters x protocol.
+
+    Attributes:
+        images: globs over image names.
+        workloads: name to the parameters that the suite fixes.
+        axes: parameter to the values that it takes, in the order of the table.
+    """
+
+    name: str
+    title: str
+    protocol: str
+    images: tuple[str, ...]
+    workloads: dict[str, dict[str, Scalar]]
+    axes: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    include: tuple[Inclusion, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matrix:
+    """A whole matrix.yaml, checked.
+
+    Attributes:
+        text: the file's own text, kept in every run made from it.
+        build_parallel: images built at once.
+    """
+
+    text: str
+    default_suite: str
+    default_profile: str
+    suites: dict[str, Suite]
+    profiles: dict[str, Sampling]
+    build: BuildLimits
+    build_parallel: int
+    order_seed: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One launch of a cell, in a process of its own; leaves one record."""
+
+    id: str
+    cell: Cell
+    launch: int
+    sampling: Sampling
+    limits: Limits
+    cores: tuple[int, ...]
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """The base image that was used, and what stood in for it where it could not be had.
+
+    Attributes:
+        reference: as the Dockerfile pins it, ``tag@sha256:...``.
+        substituted_by: tag and id of the stand-in, or None where the pinned base was used.
+    """
+
+    reference: str
+    substituted_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """An image made ready on a backend.
+
+    Attributes:
+        digest: content identity: the engine's image id, or for the process backend a hash
+            over lock, interpreter and installer.
+        location: where it is: an image tag, or the folder of the virtual environment.
+        lock_sha256: of requirements.lock.
+        scripts_sha256: over every file of scripts/ that the image holds.
+        facts: what else a reader may ask (interpreter, apt versions, engine's image size).
+    """
+
+    image: Image
+    digest: str
+    location: str
+    lock_sha256: str
+    scripts_sha256: str
+    base: Base | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """All that a backend needs to start a process in an environment.
+
+    Attributes:
+        id: unique on this machine; labels whatever the backend makes.
+        variables: the whole contract and thread counts; the image's own are added first.
+        command: argv to run instead of the image's script, or None for the script.
+        data_file: a file of the host that the script may read, or None.
+    """
+
+    id: str
+    environment: Environment
+    variables: dict[str, str]
+    limits: Limits
+    cores: tuple[int, ...]
+    command: tuple[str, ...] | None = None
+    data_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cgroup:
+    """Where the kernel accounts for a job, on this host.
+
+    Attributes:
+        version: 1 or 2.
+        memory: folder of the memory controller.
+        cpu: folder of the cpu accounting controller (the same one on version 2).
+    """
+
+    version: int
+    memory: Path
+    cpu: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryReading:
+    """Bytes in use at one moment.
+
+    Attributes:
+        anonymous_bytes: anonymous and shared memory: what the job itself holds.
+        total_bytes: with page cache, as the memory controller charges it; None if unknown.
+    """
+
+    anonymous_bytes: int
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """A piece of what a job wrote. ``stream`` is ``stdout`` or ``stderr``."""
+
+    stream: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How the process ended, as the kernel and the engine say it.
+
+    Attributes:
+        exit_code: None when a signal ended it.
+        signal: None when it exited by itself.
+        oom_kills: processes that the kernel ended for memory (the cgroup's own counter,
+            or the engine's word); None where nothing counts.
+        process_limit_hits: forks that the kernel refused; None where nothing counts.
+        memory_peak_bytes: the kernel's own high-water mark of charged memory; None where
+            there is none.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    oom_kills: int | None = None
+    process_limit_hits: int | None = None
+    memory_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """A stretch of a job, in seconds of the script's own monotonic clock since its start."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Samples:
+    """Raw timings of one kind of step, in the order they were taken.
+
+    Attributes:
+        name: what was timed, such as ``train_step``.
+        items: things one step processed (images); a rate is items / seconds.
+        synchronised: how the timed region is closed: ``implicit``, ``synchronise``, ``event``.
+        first_s: seconds of the very first step, with whatever it compiles.
+        warmup_s: seconds of each warm-up step; shown, never estimated from.
+        measured_s: seconds of each measured step.
+    """
+
+    name: str
+    items: int
+    synchronised: str
+    first_s: float
+    warmup_s: tuple[float, ...]
+    measured_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A number that says the work was done right, what it was held to, and the verdict."""
+
+    name: str
+    value: str
+    expected: str
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hello:
+    """What the script says of itself before it measures. Threads as the framework says them,
+    or None where it does not say; ``threads_source`` tells where the number came from.
+    """
+
+    contract: int
+    framework: str
+    framework_version: str
+    language: str
+    language_version: str
+    libraries: dict[str, str]
+    device: str
+    threads: int | None
+    threads_source: str
+    data: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryUse:
+    """Memory of the whole job seen from outside, while it measured.
+
+    Attributes:
+        peak_bytes: largest anonymous memory among the readings.
+        average_bytes: mean of the readings.
+        readings: how many were taken while the job measured.
+        interval_s: seconds between two readings.
+        method: what was read, such as ``cgroup v1 memory.stat total_rss``.
+        kernel_peak_bytes: the kernel's high-water mark over the whole job, page cache
+            included; None where there is none.
+        allocator_peak_bytes: the framework allocator's own peak; None where it has none.
+    """
+
+    peak_bytes: int
+    average_bytes: int
+    readings: int
+    interval_s: float
+    method: str
+    kernel_peak_bytes: int | None = None
+    allocator_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentFacts:
+    """What of an environment is kept in a record."""
+
+    digest: str
+    lock_sha256: str
+    scripts_sha256: str
+    base: Base | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is kept of a job, whether it succeeded or not. One line of records.jsonl.
+
+    Attributes:
+        identity: hash over everything that must agree for two results to be the same one;
+            None where no environment could be made.
+        status, reason: how it ended; reason is empty only for ``ok``.
+        evidence: last lines of its log, where it failed.
+        cpu_s: processor seconds used while it measured, over all cores; None if unknown.
+        losses: loss of every step, first and warm-up steps included; None where not finite.
+    """
+
+    schema: int
+    job: str
+    cell: Cell
+    launch: int
+    backend: str
+    status: Status
+    reason: str
+    started_at: str
+    wall_s: float
+    sampling: Sampling
+    limits: Limits
+    cores: tuple[int, ...]
+    seed: int
+    identity: str | None = None
+    evidence: str = ""
+    environment: EnvironmentFacts | None = None
+    command: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    hello: Hello | None = None
+    phases: tuple[Phase, ...] = ()
+    samples: tuple[Samples, ...] = ()
+    losses: tuple[float | None, ...] = ()
+    checks: tuple[Check, ...] = ()
+    memory: MemoryUse | None = None
+    cpu_s: float | None = None
+    log: str = ""

@@ -1,0 +1,224 @@
+"""Records -> Table: a cell a row, each box a number or the status that says why there is none."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runner.model import Cell, MemoryUse, Record, Status
+from runner.stats.estimate import Estimate, estimate, rate
+from runner.store import Run
+
+_MIB = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        key: name for machines, with its unit.
+        title: name for people.
+        digits: significant digits that people are shown; machines get them all.
+    """
+
+    key: str
+    title: str
+    digits: int = 3
+
+
+COLUMNS = (
+    Column(key="median_ms", title="median step (ms)"),
+    Column(key="interval_percent", title="95 % interval (±%)", digits=2),
+    Column(key="images_per_s", title="images/s"),
+    Column(key="between_launches_percent", title="spread between launches (%)", digits=2),
+    Column(key="within_launch_percent", title="within (%)", digits=2),
+    Column(key="cold_start_s", title="cold start (s)"),
+    Column(key="memory_peak_mib", title="peak memory (MiB)", digits=4),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One cell of the suite.
+
+    Attributes:
+        status: ``ok`` where the numbers are there; else what stands in their place.
+        reason: why, for a status other than ``ok``; empty otherwise.
+        numbers: column key to value; None where a cell with numbers lacks this one, whose
+            reason is then in ``missing`` under the same key.
+        launches, asked: jobs that ended ``ok``, and jobs that were asked for.
+        phases_s: cold-start phase to the median of its seconds over the launches.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str
+    numbers: dict[str, float | None]
+    missing: dict[str, str]
+    launches: int
+    asked: int
+    estimate: Estimate | None = None
+    phases_s: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Rows in the suite's order, what stands above them, and the remarks below."""
+
+    title: str
+    subtitle: str
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...]
+
+
+def build(run: Run, records: Sequence[Record]) -> Table:
+    """Make the table of one run. Records of other backends are refused.
+
+    Raises:
+        ValueError: records of two backends: never both in one table.
+    """
+    backends = sorted({record.backend for record in records} | {run.backend})
+    if len(backends) > 1:
+        msg = f"records of {' and '.join(backends)} cannot stand in one table"
+        raise ValueError(msg)
+    by_cell: dict[str, list[Record]] = {}
+    for record in records:
+        by_cell.setdefault(record.cell.label, []).append(record)
+    rows = [row(cell, by_cell.get(cell.label, []), run.sampling.launches) for cell in run.cells]
+    host = run.host
+    machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(records)} cores a job"
+    return Table(
+        title=f"{run.suite}: {run.title}",
+        subtitle=(
+            f"backend {run.backend}, profile {run.profile}: {run.sampling.launches} launches of "
+            f"{run.sampling.measure_steps} steps; {machine}"
+        ),
+        rows=tuple(rows),
+        remarks=tuple(_remarks(records)),
+    )
+
+
+def _cores(records: Sequence[Record]) -> int:
+    return max((len(record.cores) for record in records), default=0)
+
+
+def row(cell: Cell, records: Sequence[Record], asked: int) -> Row:
+    """Return a cell's row: numbers from its ``ok`` records, or the status of the others."""
+    good = [record for record in records if record.status is Status.OK]
+    if not good:
+        status, reason = _why(records)
+        return Row(
+            cell=cell,
+            status=status,
+            reason=reason,
+            numbers=dict.fromkeys((column.key for column in COLUMNS), None),
+            missing=dict.fromkeys((column.key for column in COLUMNS), str(status)),
+            launches=0,
+            asked=1 if status is Status.SKIPPED else asked,
+        )
+    times = estimate([record.samples[0].measured_s for record in good])
+    numbers, missing = _numbers(good, times)
+    return Row(
+        cell=cell,
+        status=Status.OK,
+        reason=_shortfall(records, good, asked),
+        numbers=numbers,
+        missing=missing,
+        launches=len(good),
+        asked=asked,
+        estimate=times,
+        phases_s=_phases(good),
+    )
+
+
+def _why(records: Sequence[Record]) -> tuple[Status, str]:
+    """Return the commonest failure of a cell, the latest of equals."""
+    if not records:
+        return Status.KILLED, "not measured: the run ended before its turn"
+    counts = Counter(record.status for record in records)
+    latest = max(records, key=lambda record: (counts[record.status], record.started_at))
+    return latest.status, latest.reason
+
+
+def _shortfall(records: Sequence[Record], good: Sequence[Record], asked: int) -> str:
+    if len(good) >= asked:
+        return ""
+    bad = [record for record in records if record.status is not Status.OK]
+    if not bad:
+        return f"{len(good)} of {asked} launches"
+    return f"{len(good)} of {asked} launches; one ended {bad[-1].status}: {bad[-1].reason}"
+
+
+def _numbers(
+    good: Sequence[Record], times: Estimate
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    images = rate(times, good[0].samples[0].items)
+    numbers: dict[str, float | None] = {
+        "median_ms": times.value * 1e3,
+        "interval_percent": _percent(times.relative_half_width),
+        "images_per_s": images.value,
+        "between_launches_percent": _percent(times.between_cv),
+        "within_launch_percent": _percent(times.within_cv),
+        "cold_start_s": _median_of(good, cold_start_s),
+        "memory_peak_mib": _memory(good),
+    }
+    why = {
+        "interval_percent": "one launch",
+        "between_launches_percent": "one launch",
+        "within_launch_percent": "one step",
+        "cold_start_s": "no phases",
+        "memory_peak_mib": "not seen",
+    }
+    return numbers, {key: why[key] for key, value in numbers.items() if value is None}
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else share * 100
+
+
+def cold_start_s(record: Record) -> float | None:
+    """Return seconds from the script's start to the end of its first step; None if unknown."""
+    ends = [phase.end_s for phase in record.phases if phase.name == "first-step"]
+    return max(ends) if ends else None
+
+
+def _memory(records: Sequence[Record]) -> float | None:
+    uses: list[MemoryUse] = [r.memory for r in records if r.memory is not None]
+    return statistics.median(use.peak_bytes for use in uses) / _MIB if uses else None
+
+
+def _median_of(records: Sequence[Record], value: Callable[[Record], float | None]) -> float | None:
+    known = [number for number in map(value, records) if number is not None]
+    return statistics.median(known) if known else None
+
+
+def _phases(records: Sequence[Record]) -> dict[str, float]:
+    spent: dict[str, list[float]] = {}
+    for record in records:
+        for phase in record.phases:
+            spent.setdefault(phase.name, []).append(phase.end_s - phase.start_s)
+    return {name: statistics.median(values) for name, values in spent.items()}
+
+
+def _remarks(records: Sequence[Record]) -> list[str]:
+    remarks = []
+    data = sorted({record.hello.data for record in records if record.hello is not None})
+    if data:
+        remarks.append(f"data: {'; '.join(data)}")
+    substitutes = sorted(
+        {
+            (base.reference.partition("@")[0], base.substituted_by)
+            for record in records
+            if record.environment is not None
+            and (base := record.environment.base) is not None
+            and base.substituted_by is not None
+        }
+    )
+    remarks += [f"base substituted: {by} stands in for {name}" for name, by in substitutes]
+    methods = sorted({record.memory.method for record in records if record.memory is not None})
+    if methods:
+        remarks.append(f"memory: {'; '.join(methods)}, while measuring")
+    return remarks

@@ -1,0 +1,209 @@
+"""results/: one folder a run. Append, load, upgrade old schemas.
+
+``run.json`` says what was asked for, on what host; ``records.jsonl`` has one line a job,
+fsynced before the next starts; ``logs/`` what each job wrote beside its contract.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.errors import RunnerError
+from runner.model import Cell, Record, Sampling
+
+SCHEMA = 1
+
+# version -> function that turns a record's plain data of that version into the next one's
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class StoreError(RunnerError):
+    """A run's folder cannot be read or written; the message says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One invocation of ``runner matrix``: the contents of run.json.
+
+    Attributes:
+        backend_reason: why this backend was taken.
+        cells: every cell of the suite that was selected, in the order of the table.
+        host: facts of the machine, as telemetry/host.py reads them.
+        fingerprint: hash of those facts that must agree for absolute comparison.
+        engine: facts of the backend.
+    """
+
+    schema: int
+    id: str
+    suite: str
+    title: str
+    profile: str
+    sampling: Sampling
+    backend: str
+    backend_reason: str
+    started_at: str
+    command: tuple[str, ...]
+    matrix_sha256: str
+    matrix_text: str
+    order_seed: int
+    only: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    fingerprint: str
+    host: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, str] = field(default_factory=dict)
+
+
+def now() -> str:
+    """Return this moment in UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def new_run_id(suite: str, backend: str) -> str:
+    """Return a folder name that sorts by time and says what it is."""
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
+    return f"{moment}-{suite}-{backend}"
+
+
+class Writer:
+    """The folder of a run under way; holds its lock until closed.
+
+    Raises:
+        StoreError: another runner is writing there, or the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder = folder
+        try:
+            (folder / "logs").mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "records.jsonl").open("ab+")
+        except OSError as error:
+            msg = f"{folder}: cannot be written: {error.strerror}"
+            raise StoreError(msg) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            msg = f"{folder}: another runner is writing there; wait for it, or start a new run"
+            raise StoreError(msg) from None
+        _drop_torn_line(self._file.fileno())
+        if not (folder / "run.json").exists():
+            _write_whole(folder / "run.json", msgspec.json.format(msgspec.json.encode(run)))
+
+    def append(self, record: Record) -> None:
+        """Store one record so that it survives whatever comes next."""
+        self._file.write(msgspec.json.encode(record) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def log_path(self, job_id: str, number: int) -> Path:
+        """Return where a job's log goes; `number` keeps repeated launches apart."""
+        return self.folder / "logs" / f"{number:04d}-{job_id}.log"
+
+    def close(self) -> None:
+        """Give the folder up for others."""
+        self._file.close()
+
+
+def _drop_torn_line(descriptor: int) -> None:
+    """Cut what a runner that was killed left after the last whole line; its job is repeated."""
+    size = os.fstat(descriptor).st_size
+    end = size
+    while end > 0:
+        start = max(0, end - 65536)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_run(folder: Path) -> Run:
+    """Read run.json.
+
+    Raises:
+        StoreError: there is none, it is of a newer schema, or it is damaged.
+    """
+    path = folder / "run.json"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}; a run's folder holds run.json"
+        raise StoreError(msg) from None
+    _refuse_newer(path, data)
+    try:
+        return msgspec.json.decode(data, type=Run, strict=False)
+    except msgspec.DecodeError as error:
+        msg = f"{path}: damaged: {error}"
+        raise StoreError(msg) from None
+
+
+class _Versioned(msgspec.Struct):
+    schema: int
+
+
+def _refuse_newer(path: Path, data: bytes) -> int:
+    try:
+        schema = msgspec.json.decode(data, type=_Versioned).schema
+    except msgspec.DecodeError as error:
+        msg = f"{path}: damaged: {error}"
+        raise StoreError(msg) from None
+    if schema > SCHEMA:
+        msg = f"{path}: written in schema {schema}; this runner reads up to {SCHEMA}: update it"
+        raise StoreError(msg)
+    return schema
+
+
+def load_records(folder: Path) -> list[Record]:
+    """Read all records of a run, oldest first; a torn last line is left out.
+
+    Raises:
+        StoreError: a whole line is damaged, or of a newer schema.
+    """
+    path = folder / "records.jsonl"
+    return list(_records(path)) if path.exists() else []
+
+
+def _records(path: Path) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder(Record, strict=False)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            where = path.with_name(f"{path.name}:{number}")
+            schema = _refuse_newer(where, line)
+            try:
+                yield decoder.decode(line) if schema == SCHEMA else _upgraded(line, schema)
+            except msgspec.DecodeError as error:
+                msg = f"{where}: damaged: {error}"
+                raise StoreError(msg) from None
+
+
+def _upgraded(line: bytes, schema: int) -> Record:
+    data = msgspec.json.decode(line)
+    for version in range(schema, SCHEMA):
+        data = UPGRADES[version](data)
+    return msgspec.convert(data, Record, strict=False)
+
+
+def runs(results: Path) -> list[Path]:
+    """Return the folders of all runs below `results`, oldest first."""
+    return sorted((path.parent for path in results.glob("*/run.json")), key=lambda p: p.name)

@@ -1,0 +1,340 @@
+"""The main job from the command line, with real processes: no engine, no framework needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner import store
+from runner.model import Record, Status
+from tests.makers import MATRIX_YAML, TINY_SCRIPT, make_project
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    yield Path.cwd()
+
+
+def runner(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "runner.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "160", **variables},
+    )
+
+
+def matrix(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return runner("matrix", "matrix.yaml", "--backend", "process", *arguments)
+
+
+def records() -> list[Record]:
+    return store.load_records(store.runs(Path("results"))[-1])
+
+
+def edit(text: str) -> None:
+    Path("scripts/train_tiny.py").write_text(text, encoding="utf-8")
+
+
+def test_a_run_measures_stores_and_prints_a_table(project: Path) -> None:
+    done = matrix()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "torch-1.0" in done.stdout
+    assert "2/2" in done.stdout
+    assert f"run: {store.runs(Path('results'))[0]}" in done.stdout
+    assert [record.status for record in records()] == [Status.OK, Status.OK]
+
+
+def test_a_record_says_all_there_is_to_know(project: Path) -> None:
+    edit(TINY_SCRIPT.replace("time.sleep(0.002)", "time.sleep(0.15)"))
+    matrix()
+    record = records()[0]
+
+    assert record.environment is not None
+    assert record.environment.digest.startswith("sha256:")
+    assert len(record.samples[0].measured_s) == 3
+    assert len(record.losses) == 5
+    assert [phase.name for phase in record.phases] == [
+        "import",
+        "data",
+        "build",
+        "first-step",
+        "warm-up",
+        "measure",
+    ]
+    assert record.memory is not None
+    assert 1024**2 < record.memory.peak_bytes < 1024**3
+    assert record.outcome is not None
+    assert record.outcome.exit_code == 0
+    assert all(check.passed for check in record.checks)
+    run = store.load_run(store.runs(Path("results"))[-1])
+    assert run.matrix_text == MATRIX_YAML
+    assert run.command[:2] == ("runner", "matrix")
+    assert (store.runs(Path("results"))[-1] / record.log).is_file()
+
+
+def test_reports_in_every_format(project: Path) -> None:
+    matrix()
+
+    assert "| torch-1.0 |" in runner("report", "latest", "--format", "markdown").stdout
+    assert runner("report", "latest", "--format", "csv").stdout.startswith("suite,image,")
+    rows = json.loads(runner("report", "latest", "--format", "json").stdout)["rows"]
+    assert rows[0]["launches"] == 2
+    assert runner("report", str(store.runs(Path("results"))[0])).returncode == 0
+
+
+def test_a_dry_run_starts_nothing(project: Path) -> None:
+    done = matrix("--dry-run")
+
+    assert done.returncode == 0
+    assert "1 cells of 1 images, 2 jobs, 0 skipped; profile quick" in done.stdout
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "words"),
+    [
+        ("import os\nos.abort()\n", Status.CRASHED, "SIGABRT"),
+        ("print('hello')\n", Status.BAD_OUTPUT, "not an event of the contract: 'hello'"),
+        ("import sys\nsys.exit(3)\n", Status.CRASHED, "exit status 3 without hello"),
+        ("import time\ntime.sleep(90)\n", Status.SILENT, "no output for 1 s"),
+        (
+            "import sys, time\nwhile True:\n    sys.stderr.write('.')\n    time.sleep(.1)\n",
+            Status.TIMEOUT,
+            "not done after 3 s",
+        ),
+        (
+            TINY_SCRIPT.replace('with job.phase("build"):', "raise ValueError('broken')"),
+            Status.CRASHED,
+            "broken",
+        ),
+        (TINY_SCRIPT.replace("1250858", "1250857"), Status.CHECK_FAILED, "parameters: expected"),
+        (TINY_SCRIPT.replace("1000, 0, -1", "1, 1000"), Status.CHECK_FAILED, "loss_falls"),
+        (
+            TINY_SCRIPT.replace('with job.phase("build"):', "raise bench.Unsupported('not here')"),
+            Status.UNSUPPORTED,
+            "not here",
+        ),
+    ],
+)
+def test_failure_is_data(project: Path, script: str, status: Status, words: str) -> None:
+    if status in (Status.SILENT, Status.TIMEOUT):
+        limits = (
+            "timeout_s: 3, silence_s: 1"
+            if status is Status.SILENT
+            else "timeout_s: 3, silence_s: 30"
+        )
+        text = MATRIX_YAML.replace("timeout_s: 60, silence_s: 30", limits)
+        Path("matrix.yaml").write_text(text, encoding="utf-8")
+    edit(script.replace("    raise", "raise") if "raise" not in script else _reindent(script))
+
+    done = matrix("--launches", "1")
+
+    assert done.returncode == 1
+    [record] = records()
+    assert record.status is status
+    assert words in record.reason
+    assert str(status) in done.stdout
+    assert words in done.stdout.replace("\n", " ")
+
+
+def _reindent(script: str) -> str:
+    """Drop what follows a raise within train(), which is now unreachable and badly indented."""
+    head, _, rest = script.partition("    raise ")
+    line, _, _ = rest.partition("\n")
+    return f"{head}    raise {line}\n\n\nif __name__ == '__main__':\n    bench.main(train)\n"
+
+
+def test_memory_beyond_the_limit_is_oom_host(project: Path) -> None:
+    edit("held = bytearray(2 * 1024**3)\nimport time\ntime.sleep(30)\n")
+
+    matrix("--launches", "1")
+
+    [record] = records()
+    assert record.status is Status.OOM_HOST
+    assert "memory limit of 1 GiB" in record.reason
+
+
+def test_being_killed_by_another_is_not_oom(project: Path) -> None:
+    edit("import os\nos.kill(os.getpid(), 9)\n")
+
+    matrix("--launches", "1")
+
+    assert [record.status for record in records()] == [Status.KILLED]
+
+
+def test_resume_goes_by_identity(project: Path) -> None:
+    matrix()
+    first = records()
+
+    again = matrix("--resume")
+    assert again.returncode == 0
+    assert len(records()) == len(first)
+
+    edit(TINY_SCRIPT + "# another script is another result\n")
+    matrix("--resume")
+    assert len(records()) == 2 * len(first)
+
+
+def test_resume_keeps_the_suite(project: Path) -> None:
+    matrix()
+    Path("matrix.yaml").write_text(MATRIX_YAML.replace("tiny", "other"), encoding="utf-8")
+
+    done = matrix("--resume")
+
+    assert done.returncode == 2
+    assert "was made with suite 'tiny', and 'other' is asked for now" in done.stderr
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "runner.cli",
+            "matrix",
+            "matrix.yaml",
+            "--backend",
+            "process",
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not sleepers():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return child
+
+
+def sleepers() -> list[int]:
+    """Return the processes of this project's script: they were started from its own cache."""
+    mine = os.environ["XDG_CACHE_HOME"].encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if words[-2:-1] and words[-2].startswith(mine):
+                    found.append(int(folder.name))
+    return found
+
+
+LONG = TINY_SCRIPT.replace("time.sleep(0.002)", "time.sleep(30)")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_cleanly_and_can_be_resumed(
+    project: Path, number: signal.Signals
+) -> None:
+    edit(LONG)
+    child = started("--launches", "1")
+
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=30)
+
+    assert child.returncode == 130
+    assert "interrupted" in errors
+    assert not sleepers()
+    assert [record.status for record in records()] == [Status.KILLED]
+
+    edit(TINY_SCRIPT)
+    assert matrix("--resume", "--launches", "1").returncode == 0
+    assert [record.status for record in records()] == [Status.KILLED, Status.OK]
+
+
+def test_a_killed_runner_leaves_nothing_once_the_next_has_started(project: Path) -> None:
+    edit(LONG)
+    child = started()
+
+    child.kill()
+    child.communicate()
+    edit(TINY_SCRIPT)
+    done = matrix()
+
+    assert done.returncode == 0
+    assert not sleepers()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--only", "tensorflow-*"], 3, "no cell matches 'tensorflow-*'"),
+        (["--suite", "nosuch"], 2, "no suite 'nosuch'; there is tiny"),
+        (["--profile", "quik"], 2, "did you mean 'quick'?"),
+        (["--launches", "0"], 2, "--launches 0: expected 1 or more"),
+        (["--resume", "nothing"], 2, "no run; results/ has: there is none"),
+        (["--cifar10", "nothing"], 2, "no such file"),
+    ],
+)
+def test_each_mistake_has_one_message_and_its_status(
+    project: Path, arguments: list[str], status: int, words: str
+) -> None:
+    done = matrix(*arguments)
+
+    assert done.returncode == status
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_matrix_that_is_not_there(project: Path) -> None:
+    done = runner("matrix", "none.yaml")
+
+    assert done.returncode == 2
+    assert "none.yaml: 1 problem\n  cannot be read: No such file or directory" in done.stderr
+
+
+def test_an_engine_that_does_not_answer_has_its_own_status(project: Path) -> None:
+    done = runner(
+        "matrix", "matrix.yaml", "--backend", "docker", DOCKER_HOST="unix:///nowhere/docker.sock"
+    )
+
+    assert done.returncode == 4
+    assert "/nowhere/docker.sock" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_auto_says_what_it_took_and_why(project: Path) -> None:
+    done = runner("matrix", "matrix.yaml", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("backend process: no container engine answers")
+
+
+def test_an_image_that_cannot_be_built_does_not_stop_the_others(project: Path) -> None:
+    make_project(project / "more", images=("torch-1.1",))
+    broken = project / "images" / "torch-1.1"
+    (project / "more/images/torch-1.1").rename(broken)
+    (broken / "requirements.lock").write_text(
+        "no-such-package-of-ours==1.0 --hash=sha256:" + "0" * 64
+    )
+
+    done = matrix("--launches", "1")
+
+    assert done.returncode == 1
+    statuses = {record.cell.image: record.status for record in records()}
+    assert statuses == {"torch-1.0": Status.OK, "torch-1.1": Status.BUILD_FAILED}
+    assert "build-failed" in done.stdout
+    [bad] = [record for record in records() if record.status is Status.BUILD_FAILED]
+    assert "no-such-package-of-ours" in bad.evidence

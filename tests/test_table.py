@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from runner.model import MemoryUse, Status
+from runner.report import formats, table
+from runner.report.table import COLUMNS
+from tests.makers import make_cell, make_record, make_run, make_samples
+
+GOOD = make_cell("torch-1.0")
+BAD = make_cell("theano-0.9")
+SKIPPED = make_cell("flux-0.6")
+
+
+def memory(mib: int) -> MemoryUse:
+    return MemoryUse(
+        peak_bytes=mib * 1024**2,
+        average_bytes=mib * 1024**2,
+        readings=9,
+        interval_s=0.1,
+        method="cgroup v2 memory.stat anon",
+    )
+
+
+def make_table() -> table.Table:
+    records = [
+        make_record(GOOD, 0, samples=(make_samples(0.10, 0.11, 0.10),), memory=memory(300)),
+        make_record(GOOD, 1, samples=(make_samples(0.12, 0.12, 0.12),), memory=memory(310)),
+        make_record(GOOD, 2, status=Status.TIMEOUT, reason="not done after 60 s"),
+        make_record(BAD, 0, status=Status.BUILD_FAILED, reason="no | such <wheel>", samples=()),
+        make_record(SKIPPED, 0, status=Status.SKIPPED, reason="needs Julia"),
+    ]
+    return table.build(make_run((GOOD, BAD, SKIPPED, make_cell("jax-0.1"))), records)
+
+
+def test_numbers_are_those_of_the_launches_that_went_well() -> None:
+    row = make_table().rows[0]
+
+    assert row.numbers["median_ms"] == pytest.approx(110.0)
+    assert row.numbers["images_per_s"] == pytest.approx(128 / 0.11)
+    assert row.numbers["cold_start_s"] == 3.5
+    assert row.numbers["memory_peak_mib"] == 305
+    assert (row.launches, row.asked) == (2, 3)
+    assert row.reason == "2 of 3 launches; one ended timeout: not done after 60 s"
+
+
+def test_every_cell_has_a_row_and_every_box_a_number_or_why_not() -> None:
+    made = make_table()
+
+    assert [row.status for row in made.rows] == ["ok", "build-failed", "skipped", "killed"]
+    for row in made.rows:
+        for column in COLUMNS:
+            assert formats.shown(row, column).strip()
+    assert formats.shown(made.rows[1], COLUMNS[0]) == "build-failed"
+    assert made.rows[3].reason == "not measured: the run ended before its turn"
+
+
+def test_one_launch_says_so_where_an_interval_would_stand() -> None:
+    made = table.row(GOOD, [make_record(GOOD)], asked=1)
+
+    assert made.numbers["interval_percent"] is None
+    assert made.missing["interval_percent"] == "one launch"
+
+
+def test_two_backends_never_stand_in_one_table() -> None:
+    records = [make_record(GOOD, 0), make_record(GOOD, 1, backend="docker")]
+
+    with pytest.raises(ValueError, match="docker and process cannot stand in one table"):
+        table.build(make_run(), records)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.012345, 3, "0.0123"),
+        (1.2, 3, "1.20"),
+        (9.999, 3, "10.0"),
+        (123.4, 3, "123"),
+        (12345.6, 3, "12300"),
+        (0.0, 2, "0"),
+    ],
+)
+def test_numbers_are_rounded_to_significant_digits(value: float, digits: int, text: str) -> None:
+    assert formats.significant(value, digits) == text
+
+
+def test_markdown_keeps_its_columns_whatever_a_reason_holds() -> None:
+    lines = formats.markdown(make_table()).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    assert "- theano-0.9/cifar10-cnn: build-failed: no \\| such &lt;wheel>" in lines
+
+
+def test_csv_is_whole_and_read_back() -> None:
+    rows = list(csv.DictReader(io.StringIO(formats.csv(make_table()))))
+
+    assert [row["status"] for row in rows] == ["ok", "build-failed", "skipped", "killed"]
+    assert float(rows[0]["median_ms"]) == pytest.approx(110.0)
+    assert rows[1]["median_ms"] == "build-failed"
+    assert rows[1]["reason"] == "no | such <wheel>"
+
+
+def test_json_has_parameters_and_phases() -> None:
+    made = json.loads(formats.as_json(make_table()))
+
+    assert made["rows"][0]["parameters"]["batch"] == 128
+    assert made["rows"][0]["phases_s"] == {"first-step": 2.5}
+    assert made["rows"][1]["median_ms"] is None
+    assert made["rows"][1]["status"] == "build-failed"
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_terminal_shows_each_image_and_status(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(formats.rich_table(make_table(), width))
+    text = console.export_text()
+
+    assert all(len(line) <= width for line in text.splitlines())
+    for word in ("torch-1.0", "theano-0.9", "110", "skipped"):
+        assert word in text
