@@ -1,0 +1,1 @@
+"""Simulated measurements with a known truth: does runner.stats keep its word?"""

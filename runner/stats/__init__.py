@@ -1,0 +1,1 @@
+"""Statistics: pure functions over raw samples. Each one cites where it comes from."""
