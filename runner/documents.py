@@ -15,6 +15,9 @@ from runner.errors import ConfigurationError
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
+# libyaml's, ten times as fast, where PyYAML was built with it; both are safe.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Location = tuple[str | int, ...]
 
 
@@ -55,8 +58,8 @@ def read(path: Path, shown: str, schema_name: str) -> Document:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(shown, [f"cannot be read: {reason}"]) from None
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=_LOADER)
+        data = yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise ConfigurationError(shown, [_syntax(error)]) from None
     lines: dict[Location, int] = {}

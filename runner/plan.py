@@ -7,12 +7,12 @@ import fnmatch
 import hashlib
 import itertools
 import json
-import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.model import Cell, Environment, Image, Inclusion, Job, Limits, Sampling, Scalar, Suite
+from runner.stats.order import order
 from runner.workloads import WORKLOADS
 
 
@@ -122,29 +122,19 @@ def jobs(
     seed: int,
     order_seed: int,
 ) -> tuple[Job, ...]:
-    """Return every launch of every cell, in launch order.
-
-    Rounds over the cells, so that a drifting machine touches every cell alike; each round is
-    shuffled anew from `order_seed`, so that no cell always follows the same one.
-    """
-    shuffle = random.Random(order_seed)
-    ordered: list[Job] = []
-    for launch in range(sampling.launches):
-        order = list(cells)
-        shuffle.shuffle(order)
-        ordered += [
-            Job(
-                id=f"{cell.label.replace('/', '_')}.{launch}",
-                cell=cell,
-                launch=launch,
-                sampling=sampling,
-                limits=limits,
-                cores=cores,
-                seed=seed,
-            )
-            for cell in order
-        ]
-    return tuple(ordered)
+    """Return every launch of every cell, in launch order: shuffled rounds from `order_seed`."""
+    return tuple(
+        Job(
+            id=f"{cell.label.replace('/', '_')}.{launch}",
+            cell=cell,
+            launch=launch,
+            sampling=sampling,
+            limits=limits,
+            cores=cores,
+            seed=seed,
+        )
+        for cell, launch in order(cells, sampling.launches, order_seed)
+    )
 
 
 def remaining(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from runner.model import Cell, MemoryUse, Record, Status
 from runner.stats.estimate import Estimate, estimate, rate
+from runner.stats.steady import Shape, SteadyParts, find_steady_parts
 from runner.store import Run
 
 _MIB = 1024**2
@@ -119,12 +120,13 @@ def row(cell: Cell, records: Sequence[Record], asked: int) -> Row:
             launches=0,
             asked=1 if status is Status.SKIPPED else asked,
         )
-    times = estimate([record.samples[0].measured_s for record in good])
+    kept = find_steady_parts([record.samples[0].measured_s for record in good])
+    times = estimate(kept.parts)
     numbers, missing = _numbers(good, times)
     return Row(
         cell=cell,
         status=Status.OK,
-        reason=_shortfall(records, good, asked),
+        reason="; ".join(filter(None, (_shortfall(records, good, asked), _unsteady(kept)))),
         numbers=numbers,
         missing=missing,
         launches=len(good),
@@ -150,6 +152,15 @@ def _shortfall(records: Sequence[Record], good: Sequence[Record], asked: int) ->
     if not bad:
         return f"{len(good)} of {asked} launches"
     return f"{len(good)} of {asked} launches; one ended {bad[-1].status}: {bad[-1].reason}"
+
+
+def _unsteady(kept: SteadyParts) -> str:
+    """Say that a cell's steps never settle; series too short to tell are not accused of it."""
+    unlike = [kept.together, *(kept.found[index] for index in kept.unsteady)]
+    worst = next((found for found in unlike if found.start is None), None)
+    if kept.steady or worst is None or worst.shape is Shape.TOO_SHORT:
+        return ""
+    return f"no steady state, all steps kept: {worst.reason}"
 
 
 def _numbers(
