@@ -1,0 +1,101 @@
+"""Does being watched change a job's speed? The runner against a bare `docker run`, interleaved.
+
+    python -m benchmarks.perturbation [--image pytorch-2.13.0] [--pairs 10]
+
+Pairs of launches of the same image with the same options, one watched (control group read ten
+times a second, output read, progress told), one bare; which goes first alternates. The ratio
+is that of the step times, with its interval over launches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from runner import contract, execute, session
+from runner.backends import Backend
+from runner.config import load_images, wheel_folders
+from runner.contract import Listener, Transcript
+from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling
+from runner.stats.compare import compare
+from runner.workloads import WORKLOADS
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = {"cifar10-cnn": (5, 40), "vgg16": (3, 12)}
+
+
+def measure(backend: Backend, environment: Environment, workload: str, pairs: int) -> None:
+    """Print the ratio of watched to bare step times of one workload."""
+    warmup, steps = STEPS[workload]
+    limits = Limits(memory_bytes=8 * 1024**3)
+    cores = session.choose_cores(limits.cores)
+    cell = Cell(
+        suite="perturbation",
+        image=environment.image.name,
+        workload=workload,
+        protocol="fair",
+        parameters=WORKLOADS[workload].defaults(),
+    )
+    sampling = Sampling(
+        launches=pairs, warmup_steps=warmup, measure_steps=steps, measure_limit_s=600
+    )
+    job = Job(id=workload, cell=cell, launch=0, sampling=sampling, limits=limits, cores=cores)
+    watched, bare = [], []
+    command: tuple[str, ...] = ()
+    for pair in range(pairs):
+        for kind in ("watched", "bare") if pair % 2 == 0 else ("bare", "watched"):
+            launch = Launch(
+                id=f"perturbation-{workload}-{pair}-{kind}-{os.getpid()}",
+                environment=environment,
+                variables=contract.variables(job),
+                limits=limits,
+                cores=cores,
+            )
+            if kind == "watched":
+                seen = execute.watch(launch, backend, io.BytesIO())
+                command = seen.command
+                watched.append(_steps(seen.said))
+            else:
+                bare.append(_steps(_bare(command)))
+    found = compare(bare, watched, margin=0.02)
+    print(
+        f"{workload}: watched {found.value * 1e3:.2f} ms, bare {found.base_value * 1e3:.2f} ms a "
+        f"step, {pairs} launches each; ratio {found.ratio:.4f}, {found.level:.0%} interval "
+        f"{found.low:.4f} to {found.high:.4f}: {found.verdict}"
+    )
+
+
+def _bare(command: tuple[str, ...]) -> Transcript:
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    listener = Listener()
+    listener.feed(done.stdout)
+    return listener.transcript()
+
+
+def _steps(said: Transcript) -> tuple[float, ...]:
+    if said.problems or not said.finished:
+        sys.exit(f"a launch failed: {said.error or said.problems}")
+    return said.samples[0].measured_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--image", default="pytorch-2.13.0")
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--workload", choices=tuple(STEPS), action="append")
+    asked = parser.parse_args()
+    backend = session.connect_backend(
+        "docker", ROOT, wheel_folders(os.environ, Path.home())
+    ).backend
+    image = load_images(ROOT)[asked.image]
+    environment = backend.prepare(image, BuildLimits(), lambda _: None)
+    for workload in asked.workload or STEPS:
+        measure(backend, environment, workload, asked.pairs)
+
+
+if __name__ == "__main__":
+    main()

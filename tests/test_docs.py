@@ -1,0 +1,61 @@
+"""What the documents show is what the program makes of the committed records.
+
+`python -m tests.test_docs` writes the tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from runner import store
+from runner.report import formats, table
+
+ROOT = Path(__file__).parent.parent
+MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("README.md",)
+
+
+def made(run: str) -> str:
+    folder = ROOT / run
+    return formats.markdown(table.build(store.load_run(folder), store.load_records(folder)))
+
+
+def refreshed(text: str) -> str:
+    return MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_are_those_of_the_records(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+
+    assert MARK.search(text)
+    assert refreshed(text) == text
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_links_lead_somewhere(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / path).parent.joinpath(target).exists(), target
+
+
+def test_every_exit_status_is_documented() -> None:
+    from runner import cli, errors
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    classes = (errors.RunnerError, errors.NothingSelected, errors.BackendUnavailable)
+    statuses = {cls.exit_status for cls in classes}
+    statuses |= {cli.EXIT_OK, cli.EXIT_INCOMPLETE, cli.EXIT_INTERRUPTED}
+    documented = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+
+    assert documented == statuses
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        path = ROOT / document
+        path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")
