@@ -481,3 +481,35 @@ class Record:
     memory: MemoryUse | None = None
     cpu_s: float | None = None
     log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One invocation of ``runner matrix``: the contents of run.json.
+
+    Attributes:
+        backend_reason: why this backend was taken.
+        cells: every cell of the suite that was selected, in the order of the table.
+        host: facts of the machine, as telemetry/host.py reads them.
+        fingerprint: hash of those facts that must agree for absolute comparison.
+        engine: facts of the backend.
+    """
+
+    schema: int
+    id: str
+    suite: str
+    title: str
+    profile: str
+    sampling: Sampling
+    backend: str
+    backend_reason: str
+    started_at: str
+    command: tuple[str, ...]
+    matrix_sha256: str
+    matrix_text: str
+    order_seed: int
+    only: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    fingerprint: str
+    host: dict[str, object] = field(default_factory=dict)
+    engine: dict[str, str] = field(default_factory=dict)

@@ -14,7 +14,18 @@ from runner.backends import Backend, PrepareError, connect
 from runner.config import load_images, load_matrix, wheel_folders
 from runner.documents import hint
 from runner.errors import BackendUnavailable, ConfigurationError, NothingSelected
-from runner.model import Cell, Environment, Image, Job, Matrix, Record, Sampling, Status, Suite
+from runner.model import (
+    Cell,
+    Environment,
+    Image,
+    Job,
+    Matrix,
+    Record,
+    Run,
+    Sampling,
+    Status,
+    Suite,
+)
 from runner.telemetry import host
 
 # An interrupted, disturbed or unprepared job says nothing of its cell: it is launched again.
@@ -254,13 +265,13 @@ def find_run(name: Path, results: Path) -> Path:
     raise ConfigurationError(str(name), [f"no run; {results}/ has: {near}"])
 
 
-def describe(planned: Planned, connected: Connected) -> store.Run:
+def describe(planned: Planned, connected: Connected) -> Run:
     """Return run.json's contents for a run that starts now."""
     facts = host.read(Path("/"))
     text = planned.matrix.text
     skipped = [skip.cell for skip in planned.plan.skips]
     backend = connected.backend
-    return store.Run(
+    return Run(
         schema=store.SCHEMA,
         id=store.new_run_id(planned.suite.name, backend.name),
         suite=planned.suite.name,

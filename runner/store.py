@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import RunnerError
-from runner.model import Cell, Record, Sampling
+from runner.model import Record, Run
 
 SCHEMA = 1
 
@@ -27,38 +26,6 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 class StoreError(RunnerError):
     """A run's folder cannot be read or written; the message says which and why."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """One invocation of ``runner matrix``: the contents of run.json.
-
-    Attributes:
-        backend_reason: why this backend was taken.
-        cells: every cell of the suite that was selected, in the order of the table.
-        host: facts of the machine, as telemetry/host.py reads them.
-        fingerprint: hash of those facts that must agree for absolute comparison.
-        engine: facts of the backend.
-    """
-
-    schema: int
-    id: str
-    suite: str
-    title: str
-    profile: str
-    sampling: Sampling
-    backend: str
-    backend_reason: str
-    started_at: str
-    command: tuple[str, ...]
-    matrix_sha256: str
-    matrix_text: str
-    order_seed: int
-    only: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    fingerprint: str
-    host: dict[str, Any] = field(default_factory=dict)
-    engine: dict[str, str] = field(default_factory=dict)
 
 
 def now() -> str:

@@ -15,12 +15,12 @@ from runner.model import (
     Outcome,
     Phase,
     Record,
+    Run,
     Samples,
     Sampling,
     Scalar,
     Status,
 )
-from runner.store import Run
 from runner.workloads import WORKLOADS
 
 

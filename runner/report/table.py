@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.model import Cell, MemoryUse, Record, Status
+from runner.model import Cell, MemoryUse, Record, Run, Status
 from runner.stats.estimate import Estimate, estimate, rate
 from runner.stats.steady import Shape, SteadyParts, find_steady_parts
-from runner.store import Run
 
 _MIB = 1024**2
 
