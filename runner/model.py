@@ -66,6 +66,8 @@ class Image:
         released: the framework's release date, ISO 8601.
         language_version: ``major.minor``, as the interpreter is asked for.
         script: file name under scripts/.
+        base_licence: under which terms the base image is given, in words.
+        distribution: the package that brings the framework; empty where it has its name.
         environment: variables set in both backends before the script starts.
         verified: empty means never verified, and every listing says so.
     """
@@ -79,6 +81,8 @@ class Image:
     language_version: str
     script: str
     workloads: tuple[str, ...]
+    base_licence: str = ""
+    distribution: str = ""
     devices: tuple[str, ...] = ("cpu",)
     environment: dict[str, str] = field(default_factory=dict)
     host_needs: HostNeeds = HostNeeds()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -11,16 +12,18 @@ from runner.model import Image
 
 
 def verified(image: Image) -> str:
-    """Return where an image was seen to work, in words; never blank."""
-    seen = "; ".join(f"{item.where} ({item.date})" for item in image.verified)
-    return seen or "never verified"
+    """Return when and in how many places an image was last seen to work; never blank."""
+    if not image.verified:
+        return "never verified"
+    places = "1 place" if len(image.verified) == 1 else f"{len(image.verified)} places"
+    return f"{max(item.date for item in image.verified)}, {places}"
 
 
 def image_table(images: Sequence[Image]) -> Table:
     """Return one row an image, oldest release first."""
-    made = Table()
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("image", "released", "language", "workloads", "devices", "verified"):
-        made.add_column(title, overflow="fold")
+        made.add_column(title, no_wrap=title == "image", overflow="fold")
     for image in sorted(images, key=lambda image: (image.released, image.name)):
         made.add_row(
             escape(image.name),
