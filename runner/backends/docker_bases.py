@@ -1,0 +1,141 @@
+"""Where an image's base comes from: it is here, it is pulled, or something stands in for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError
+from requests.exceptions import RequestException
+
+from runner import pins
+from runner.backends import PrepareError
+from runner.backends.docker_options import SUBSTITUTE_LABEL
+from runner.model import Base, BuildLimits, Image, Status
+
+_STAND_IN = "runner-base"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolvedBase:
+    """A base that the engine has: what is recorded of it, and the engine's id."""
+
+    base: Base
+    id: str
+
+
+class Bases:
+    """Finds each base once: here, by a pull, or a stand-in. Thread-safe."""
+
+    def __init__(self, api: APIClient) -> None:
+        self._api = api
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], ResolvedBase | PrepareError] = {}
+
+    def resolve(self, image: Image, limits: BuildLimits, say: Say) -> ResolvedBase:
+        """Return the pinned base of an image, or what stands in for it.
+
+        Raises:
+            PrepareError: there is neither, or the Dockerfile pins none.
+        """
+        try:
+            reference = pins.base_reference(image)
+        except (ValueError, OSError) as error:
+            raise PrepareError(Status.BUILD_FAILED, str(error)) from error
+        stand_in = f"{_STAND_IN}/{image.language}:{image.language_version}"
+        with self._lock:
+            key = (reference, stand_in)
+            if key not in self._known:
+                try:
+                    self._known[key] = self._find(reference, stand_in, limits, say)
+                except PrepareError as error:
+                    if error.status is not Status.BASE_UNAVAILABLE:
+                        raise
+                    self._known[key] = error
+            found = self._known[key]
+        if isinstance(found, PrepareError):
+            raise PrepareError(found.status, found.reason, found.evidence)
+        return found
+
+    def _find(self, reference: str, stand_in: str, limits: BuildLimits, say: Say) -> ResolvedBase:
+        repository, digest = split_reference(reference)
+        pinned = f"{repository}@{digest}" if digest else repository
+        problem = ""
+        found = inspect(self._api, pinned)
+        if found is None:
+            problem = self._pull(repository, digest, limits, say)
+            found = None if problem else inspect(self._api, pinned)
+        if found is not None:
+            return ResolvedBase(base=Base(reference=reference), id=found["Id"])
+        substitute = inspect(self._api, stand_in)
+        if substitute is None:
+            raise PrepareError(
+                Status.BASE_UNAVAILABLE, base_unavailable(reference, problem, stand_in)
+            )
+        made_of = labels(substitute).get(SUBSTITUTE_LABEL, "it does not say what it is made of")
+        say(f"{reference} cannot be pulled ({problem}); {stand_in} stands in for it")
+        name = f"{stand_in} {substitute['Id']}: {made_of}"
+        return ResolvedBase(
+            base=Base(reference=reference, substituted_by=name), id=substitute["Id"]
+        )
+
+    def _pull(self, repository: str, digest: str, limits: BuildLimits, say: Say) -> str:
+        """Pull a base within the time of a build; return what went wrong, or nothing."""
+        until = time.monotonic() + limits.timeout_s
+        try:
+            for message in self._api.pull(repository, digest or None, stream=True, decode=True):
+                if "error" in message:
+                    return str(message["error"])
+                if "progress" not in message:
+                    say(f"{message.get('id', repository)}: {message.get('status', '')}")
+                if time.monotonic() > until:
+                    return f"not done after {limits.timeout_s:g} s"
+        except APIError as error:
+            return str(error.explanation or error)
+        except RequestException as error:
+            return str(error)
+        return ""
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Return a pinned base without its tag, which is for people, and its digest.
+
+    >>> split_reference("host:5000/python:3.11-slim@sha256:1234")
+    ('host:5000/python', 'sha256:1234')
+    >>> split_reference("python:3.11-slim")
+    ('python:3.11-slim', '')
+    """
+    name, _, digest = reference.partition("@")
+    if not digest:
+        return name, ""
+    folders, slash, last = name.rpartition("/")
+    return f"{folders}{slash}{last.partition(':')[0]}", digest
+
+
+def base_unavailable(reference: str, problem: str, stand_in: str) -> str:
+    """Return the reason of a base that cannot be had, with what to do."""
+    return (
+        f"base {reference} is not here and cannot be pulled ({problem}), and there is no stand-in"
+        f" {stand_in}; where a registry can be reached, 'docker pull' and 'docker save' it and"
+        " 'docker load' it here, or make a stand-in with scripts/bases"
+    )
+
+
+def inspect(api: APIClient, name: str) -> dict[str, Any] | None:
+    """Return what the engine says of an image, or None where it has none of that name."""
+    ask: Callable[[str], dict[str, Any]] = api.inspect_image
+    try:
+        return ask(name)
+    except APIError:  # not found, or no name that an image can have
+        return None
+
+
+def labels(inspected: Mapping[str, Any]) -> dict[str, str]:
+    """Return an inspected image's labels."""
+    return dict((inspected.get("Config") or {}).get("Labels") or {})
