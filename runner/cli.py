@@ -126,7 +126,7 @@ def _say(console: Console, text: str) -> None:
 
 def _matrix(asked: argparse.Namespace, console: Console) -> int:
     from runner import session
-    from runner.view import duration, view
+    from runner.view import view
 
     words = tuple(sys.argv[1:])
     request = session.Request(
@@ -149,12 +149,8 @@ def _matrix(asked: argparse.Namespace, console: Console) -> int:
     _say(console, f"backend {connected.backend.name}: {connected.reason}")
     for sentence in connected.backend.sweep():
         _say(console, sentence)
-    limit = planned.suite.limits.timeout_s * len(planned.jobs)
-    _say(
-        console,
-        f"suite {planned.suite.name}: {len(planned.plan.cells)} cells, {len(planned.jobs)} jobs, "
-        f"at most {duration(limit)}",
-    )
+    counts = f"{len(planned.plan.cells)} cells, {len(planned.jobs)} jobs"
+    _say(console, f"suite {planned.suite.name}, profile {planned.profile}: {counts}")
     with view(console) as observer:
         folder = session.carry_out(planned, connected, observer)
     return _show_run(folder, "table", console)

@@ -82,6 +82,7 @@ class PlainView:
         self._console = console
         self._clock = _Clock()
         self._lock = threading.Lock()
+        self._begun: set[str] = set()
 
     def __enter__(self) -> PlainView:
         return self
@@ -93,8 +94,11 @@ class PlainView:
         with self._lock:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def building(self, image: str, line: str) -> None:
-        """Builds are told when they end: their own lines are for the live picture."""
+    def building(self, image: str, line: str) -> None:  # noqa: ARG002 - the live picture's
+        """Tell when a build begins; its own lines are for the live picture."""
+        if image not in self._begun:
+            self._begun.add(image)
+            self._say(f"image {image}: being made ready")
 
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         verdict = "ready" if problem is None else f"{problem.status}: {problem}"
