@@ -111,7 +111,11 @@ def test_every_option_of_a_container() -> None:
         "memswap_limit": 4_000_000_000,
         "pids_limit": 99,
         "cpuset_cpus": "2,5",
-        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+            {"Name": "nproc", "Soft": 32768, "Hard": 32768},
+        ],
         "init": True,
         "log_config": {"Type": "none", "Config": {}},
     }
@@ -147,6 +151,8 @@ def test_the_command_line_repeats_the_container_by_hand() -> None:
         "--pids-limit=99",
         "--cpuset-cpus=2,5",
         "--ulimit=core=0:0",
+        "--ulimit=nofile=4096:4096",
+        "--ulimit=nproc=32768:32768",
         "--init",
         "--log-driver=none",
         "--mount=type=volume,src=runner-data-55,dst=/data,readonly",

@@ -26,6 +26,8 @@ SCRATCH = "/tmp"
 DATA_FOLDER = "/data"
 DATA_FILE = "/data/file"
 NOBODY = "65534:65534"
+OPEN_FILES = 4096
+USER_PROCESSES = 32768
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,14 @@ def _host_options(launch: Launch, data_volume: str | None) -> dict[str, Any]:
         "memswap_limit": limits.memory_bytes,
         "pids_limit": limits.processes,
         "cpuset_cpus": ",".join(map(str, launch.cores)),
-        "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+        # Engines' defaults differ: Podman's may be more than a machine grants, and with Docker's
+        # million open files Python 2.7 closes as many before it starts a child. The limit on a
+        # user's processes is shared by all containers, and so only a ceiling: pids_limit counts.
+        "ulimits": [
+            Ulimit(name="core", soft=0, hard=0),
+            Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
+            Ulimit(name="nproc", soft=USER_PROCESSES, hard=USER_PROCESSES),
+        ],
         # A first process that reaps orphans and hands on how the job ended. A script that is
         # the first process itself cannot even abort: the kernel keeps its signals from it.
         "init": True,
