@@ -1,0 +1,1 @@
+"""Making, locking, checking, proving and keeping images: the folders under images/."""
