@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.model import Cell, MemoryUse, Record, Run, Status
+from runner import agreement, cells
+from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
 from runner.stats.estimate import Estimate, estimate, rate
-from runner.stats.steady import Shape, SteadyParts, find_steady_parts
+from runner.stats.steady import Shape, SteadyParts
+from runner.stopping import Decision, decide
+from runner.workloads import WORKLOADS
 
 _MIB = 1024**2
 
@@ -37,6 +39,8 @@ COLUMNS = (
     Column(key="within_launch_percent", title="within (%)", digits=2),
     Column(key="cold_start_s", title="cold start (s)"),
     Column(key="memory_peak_mib", title="peak memory (MiB)", digits=4),
+    Column(key="gflops", title="GFLOP/s"),
+    Column(key="peak_percent", title="of peak (%)", digits=2),
 )
 
 
@@ -51,6 +55,8 @@ class Row:
             reason is then in ``missing`` under the same key.
         launches, asked: jobs that ended ``ok``, and jobs that were asked for.
         phases_s: cold-start phase to the median of its seconds over the launches.
+        steady: where each of `used` becomes steady, launch by launch.
+        used: the records that the numbers are made of.
     """
 
     cell: Cell
@@ -62,6 +68,8 @@ class Row:
     asked: int
     estimate: Estimate | None = None
     phases_s: dict[str, float] | None = None
+    steady: SteadyParts | None = None
+    used: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,20 +92,49 @@ def build(run: Run, records: Sequence[Record]) -> Table:
     if len(backends) > 1:
         msg = f"records of {' and '.join(backends)} cannot stand in one table"
         raise ValueError(msg)
-    by_cell: dict[str, list[Record]] = {}
-    for record in records:
-        by_cell.setdefault(record.cell.label, []).append(record)
-    rows = [row(cell, by_cell.get(cell.label, []), run.sampling.launches) for cell in run.cells]
+    own = {label: cells.current(found) for label, found in cells.by_cell(records).items()}
+    rows = [row(cell, own.get(cell.label, []), run.sampling, run.peak) for cell in run.cells]
+    counted = [record for found in own.values() for record in found]
     host = run.host
-    machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(records)} cores a job"
+    machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(counted)} cores a job"
     return Table(
         title=f"{run.suite}: {run.title}",
         subtitle=(
-            f"backend {run.backend}, profile {run.profile}: {run.sampling.launches} launches of "
+            f"backend {run.backend}, profile {run.profile}: {_asked(run.sampling)} of "
             f"{run.sampling.measure_steps} steps; {machine}"
         ),
         rows=tuple(rows),
-        remarks=tuple(_remarks(records)),
+        remarks=(
+            *_remarks(counted),
+            *(found.text for found in agreement.check(counted)),
+            *_of_peak(run.peak),
+            *_left_out(len(records) - len(counted)),
+        ),
+    )
+
+
+def _of_peak(peak: Peak | None) -> list[str]:
+    if peak is None:
+        return []
+    return [
+        f"GFLOP/s: two for each multiply-add of the network's definition; peak: "
+        f"{peak.flops / 1e9:.4g} GFLOP/s, {peak.method}"
+    ]
+
+
+def _left_out(records: int) -> list[str]:
+    if records == 0:
+        return []
+    return [f"{records} older records left out: another script, lock, limit or host made them"]
+
+
+def _asked(sampling: Sampling) -> str:
+    if sampling.precision is None:
+        return f"{sampling.launches} launches"
+    budget = "" if sampling.budget_s is None else f" or {sampling.budget_s:g} s a cell"
+    return (
+        f"{sampling.launches} to {sampling.max_launches} launches{budget}, for a precision of "
+        f"{sampling.precision * 100:g} %,"
     )
 
 
@@ -105,11 +142,12 @@ def _cores(records: Sequence[Record]) -> int:
     return max((len(record.cores) for record in records), default=0)
 
 
-def row(cell: Cell, records: Sequence[Record], asked: int) -> Row:
+def row(cell: Cell, records: Sequence[Record], sampling: Sampling, peak: Peak | None = None) -> Row:
     """Return a cell's row: numbers from its ``ok`` records, or the status of the others."""
-    good = [record for record in records if record.status is Status.OK]
+    decision = decide(records, sampling)
+    good = cells.good(records)
     if not good:
-        status, reason = _why(records)
+        status, reason = cells.why(records)
         return Row(
             cell=cell,
             status=status,
@@ -117,40 +155,57 @@ def row(cell: Cell, records: Sequence[Record], asked: int) -> Row:
             numbers=dict.fromkeys((column.key for column in COLUMNS), None),
             missing=dict.fromkeys((column.key for column in COLUMNS), str(status)),
             launches=0,
-            asked=1 if status is Status.SKIPPED else asked,
+            asked=1 if status is Status.SKIPPED else decision.asked,
         )
-    kept = find_steady_parts([record.samples[0].measured_s for record in good])
+    kept = cells.steady_parts(good)
     times = estimate(kept.parts)
-    numbers, missing = _numbers(good, times)
+    numbers, missing = _numbers(good, times, peak)
     return Row(
         cell=cell,
         status=Status.OK,
-        reason="; ".join(filter(None, (_shortfall(records, good, asked), _unsteady(kept)))),
+        reason="; ".join(
+            filter(
+                None,
+                (
+                    _precision(decision, sampling, times),
+                    _shortfall(records, good, decision),
+                    _unsteady(kept),
+                ),
+            )
+        ),
         numbers=numbers,
         missing=missing,
         launches=len(good),
-        asked=asked,
+        asked=decision.asked,
         estimate=times,
         phases_s=_phases(good),
+        steady=kept,
+        used=tuple(good),
     )
 
 
-def _why(records: Sequence[Record]) -> tuple[Status, str]:
-    """Return the commonest failure of a cell, the latest of equals."""
-    if not records:
-        return Status.KILLED, "not measured: the run ended before its turn"
-    counts = Counter(record.status for record in records)
-    latest = max(records, key=lambda record: (counts[record.status], record.started_at))
-    return latest.status, latest.reason
-
-
-def _shortfall(records: Sequence[Record], good: Sequence[Record], asked: int) -> str:
-    if len(good) >= asked:
+def _precision(decision: Decision, sampling: Sampling, times: Estimate) -> str:
+    """Say whether a cell came to the precision that was asked for, and why it stopped there."""
+    if sampling.precision is None:
         return ""
+    width = times.relative_half_width
+    if width is None:
+        return f"precision {sampling.precision * 100:g} % not reached; {decision.reason}"
+    verdict = "reached" if width <= sampling.precision else "not reached"
+    return (
+        f"precision {sampling.precision * 100:g} % {verdict}: ±{width * 100:.2g} %; "
+        f"{decision.reason or f'{times.launches} launches'}"
+    )
+
+
+def _shortfall(records: Sequence[Record], good: Sequence[Record], decision: Decision) -> str:
     bad = [record for record in records if record.status is not Status.OK]
+    if len(good) >= decision.asked or (not bad and decision.reason):
+        return ""
     if not bad:
-        return f"{len(good)} of {asked} launches"
-    return f"{len(good)} of {asked} launches; one ended {bad[-1].status}: {bad[-1].reason}"
+        return f"{len(good)} of {decision.asked} launches"
+    last = bad[-1]
+    return f"{len(good)} of {decision.asked} launches; one ended {last.status}: {last.reason}"
 
 
 def _unsteady(kept: SteadyParts) -> str:
@@ -163,7 +218,7 @@ def _unsteady(kept: SteadyParts) -> str:
 
 
 def _numbers(
-    good: Sequence[Record], times: Estimate
+    good: Sequence[Record], times: Estimate, peak: Peak | None
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     images = rate(times, good[0].samples[0].items)
     numbers: dict[str, float | None] = {
@@ -174,6 +229,7 @@ def _numbers(
         "within_launch_percent": _percent(times.within_cv),
         "cold_start_s": _median_of(good, cold_start_s),
         "memory_peak_mib": _memory(good),
+        **_speeds(good[0].cell, images.value, peak),
     }
     why = {
         "interval_percent": "one launch",
@@ -181,8 +237,21 @@ def _numbers(
         "within_launch_percent": "one step",
         "cold_start_s": "no phases",
         "memory_peak_mib": "not seen",
+        "gflops": "not counted",
+        "peak_percent": "not measured",
     }
     return numbers, {key: why[key] for key, value in numbers.items() if value is None}
+
+
+def _speeds(cell: Cell, images_per_s: float, peak: Peak | None) -> dict[str, float | None]:
+    """Return operations a second, from the workload's stated number, and their share of peak."""
+    operations = 2 * WORKLOADS[cell.workload].multiply_adds
+    speed = operations * images_per_s if operations else None
+    known = speed is not None and peak is not None and cell.device == "cpu"
+    return {
+        "gflops": None if speed is None else speed / 1e9,
+        "peak_percent": speed / peak.flops * 100 if known and speed and peak else None,
+    }
 
 
 def _percent(share: float | None) -> float | None:

@@ -1,0 +1,176 @@
+"""Pages: one run as one file that needs nothing else, or as a page of a site with shared scripts.
+
+Every text of a record is escaped by the template; besides, a page's own policy lets only the
+scripts run whose hashes it names, and lets nothing be fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from runner.errors import RunnerError
+from runner.report import words
+from runner.report.page import Page, log_file, page, readable
+from runner.report.panels import KINDS, launch_series
+from runner.report.pictures import panel_rows, vega_script, vega_specification
+from runner.report.source import Source
+
+
+class PageError(RunnerError):
+    """A page cannot be written; the message says where and why."""
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates, escaping everything, and refusing names they do not know."""
+    made = Environment(
+        loader=PackageLoader("runner.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["readable"] = readable
+    made.globals["statuses"] = words.STATUSES
+    made.globals["column_words"] = words.COLUMNS
+    return made
+
+
+@cache
+def asset(name: str) -> str:
+    """Return a file beside the templates."""
+    return files("runner.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def hashed(script: str) -> str:
+    """Return a script's hash as a content security policy names it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def inline_policy(scripts: tuple[str, ...]) -> str:
+    """Allow these inline scripts, inline styles, and nothing from anywhere."""
+    return _policy(" ".join(map(hashed, scripts)))
+
+
+@cache
+def shared_policy(scripts: tuple[str, ...]) -> str:
+    """Allow these inline scripts and those of the same site, and nothing from anywhere else."""
+    return _policy(" ".join(("'self'", *map(hashed, scripts))))
+
+
+def _policy(scripts: str) -> str:
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def data_block(value: Any) -> Markup:  # noqa: ANN401 - whatever JSON can hold
+    """Return a value as JSON that stands safely inside a script element."""
+    return harmless(msgspec.json.encode(value))
+
+
+def harmless(encoded: bytes) -> Markup:
+    """Return JSON that holds no `<`: nothing in it can close the element or open a comment."""
+    return Markup(encoded.replace(b"<", b"\\u003c").decode())
+
+
+def plot_data(source: Source) -> dict[str, Any]:
+    """Return what a run's page draws: each kind's specification and panels, each cell's steps."""
+    found = panel_rows(source)
+    found.pop("steps", None)
+    return {
+        "specifications": {kind: vega_specification(kind) for kind in (*found, "steps")},
+        "panels": {
+            kind: [{"title": panel.title, "rows": panel.rows} for panel in panels]
+            for kind, panels in found.items()
+        },
+    }
+
+
+def run_html(made: Page, *, embedded: bool) -> str:
+    """Return a run's page.
+
+    Args:
+        embedded: True for a page on its own, which carries Vega and every record; False for a
+            page of a site, which shares Vega and links to the records beside it.
+    """
+    source = made.source
+    plots = plot_data(source)
+    scripts = (asset("page.js"), *((vega_script(),) if embedded else ()))
+    series = {cell.anchor: [asdict(one) for one in launch_series(cell.row)] for cell in made.cells}
+    return (
+        environment()
+        .get_template("run.html")
+        .render(
+            page=made,
+            run=source.run,
+            table=source.table,
+            kinds={kind: KINDS[kind] for kind in plots["panels"]},
+            panels=plots["panels"],
+            steps=KINDS["steps"],
+            plots=data_block({**plots, "series": series}),
+            records=_records(made) if embedded else None,
+            embedded=embedded,
+            policy=inline_policy(scripts) if embedded else shared_policy(scripts),
+            vega=Markup(vega_script()) if embedded else None,
+            script=Markup(asset("page.js")),
+            style=Markup(asset("page.css")),
+            root="" if embedded else "../../",
+        )
+    )
+
+
+def _records(made: Page) -> Markup:
+    """Return every record by its cell, as stored, for the reader to take along."""
+    return data_block(
+        {cell.anchor: [launch.record for launch in cell.launches] for cell in made.cells}
+    )
+
+
+def write_report(source: Source, folder: Path, target: Path) -> Path:
+    """Write a run's page, and beside it the run's own files for those who want them whole.
+
+    Returns the page's path. The page alone holds every number and every record; only logs longer
+    than what it shows are in `target`/logs/ alone.
+
+    Raises:
+        PageError: `target` is the run's own folder, or cannot be written.
+    """
+    if target.resolve() == folder.resolve():
+        msg = f"{target}: is the run's own folder; name another one for its page"
+        raise PageError(msg)
+    made = page(source, folder)
+    text = run_html(made, embedded=True)
+    try:
+        (target / "logs").mkdir(parents=True, exist_ok=True)
+        copy_run(source, folder, target)
+        (target / "index.html").write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        msg = f"{error.filename or target}: cannot be written: {error.strerror}"
+        raise PageError(msg) from None
+    return target / "index.html"
+
+
+def copy_run(source: Source, folder: Path, target: Path) -> None:
+    """Copy run.json, records.jsonl and the logs that records name."""
+    for name in ("run.json", "records.jsonl"):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)
+    logs = (log_file(record, folder) for own in source.records.values() for record in own)
+    for path in {path for path in logs if path is not None}:
+        (target / "logs").mkdir(exist_ok=True)
+        shutil.copyfile(path, target / "logs" / path.name)

@@ -1,0 +1,274 @@
+"""A run as what its page shows: cells with their boxes, launches with where each came from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.model import Record, Run, Status
+from runner.report import words
+from runner.report.formats import shown
+from runner.report.source import Source, anchor
+from runner.report.table import COLUMNS, Column, Row
+
+_TAIL = {True: 2048, False: 16384}
+_READABLE = {number: chr(0x2400 + number) for number in range(32) if chr(number) not in "\t\n"}
+_READABLE |= {127: "␡", **{number: f"\\x{number:02x}" for number in range(128, 160)}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Box:
+    """One box of the table: what is shown, and the number it is sorted by (None: no number)."""
+
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A name and what it is, both for people."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Log:
+    """A job's log.
+
+    Attributes:
+        tail: its last lines, control characters made visible.
+        whole: whether `tail` is all of it.
+        link: where the whole of it is, relative to the run's folder; empty where it is gone.
+    """
+
+    tail: str
+    whole: bool
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchView:
+    """One launch of a cell: its record in words."""
+
+    record: Record
+    title: str
+    facts: tuple[Fact, ...]
+    command: str
+    log: Log
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellView:
+    """One cell: its row, and what its page section says.
+
+    Attributes:
+        repeat: the command that measures this cell again.
+        meaning: what its status means.
+    """
+
+    row: Row
+    anchor: str
+    boxes: tuple[Box, ...]
+    facts: tuple[Fact, ...]
+    repeat: str
+    meaning: str
+    launches: tuple[LaunchView, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """All that a run's page shows, but for its plots."""
+
+    source: Source
+    columns: tuple[Column, ...]
+    cells: tuple[CellView, ...]
+    facts: tuple[Fact, ...]
+    machine: tuple[Fact, ...]
+    has_variants: bool
+
+
+def page(source: Source, folder: Path | None) -> Page:
+    """Make a run's page; `folder` is the run's own, for its logs, or None to leave them out."""
+    cells = tuple(_cell(source, row, folder) for row in source.table.rows)
+    return Page(
+        source=source,
+        columns=COLUMNS,
+        cells=cells,
+        facts=tuple(_run_facts(source)),
+        machine=tuple(_machine(source.run)),
+        has_variants=any(row.cell.variant for row in source.table.rows),
+    )
+
+
+def readable(text: str) -> str:
+    """Return text with control characters made visible, so that none can act on a reader."""
+    return text.translate(_READABLE)
+
+
+def _run_facts(source: Source) -> Iterator[Fact]:
+    run, rows = source.run, source.table.rows
+    measured = sum(row.status is Status.OK for row in rows)
+    yield Fact(name="measured", text=f"{measured} of {len(rows)} cells have a number")
+    yield Fact(name="started", text=run.started_at)
+    yield Fact(name="machine", text=str(run.host.get("cpu_model") or "unknown CPU"))
+    how = words.BACKENDS.get(run.backend, "")
+    yield Fact(name="backend", text=f"{run.backend}: {how}" if how else run.backend)
+    yield Fact(name="chosen because", text=run.backend_reason)
+    yield Fact(
+        name="sampling",
+        text=f"profile {run.profile}: {run.sampling.launches} launches of "
+        f"{run.sampling.warmup_steps} warm-up and {run.sampling.measure_steps} measured steps",
+    )
+    for protocol in sorted({cell.protocol for cell in run.cells}):
+        yield Fact(name="protocol", text=f"{protocol}: {words.PROTOCOLS.get(protocol, '')}")
+    yield Fact(name="command", text=shlex.join(run.command))
+    yield Fact(name="matrix", text=f"SHA-256 {run.matrix_sha256}")
+
+
+def _machine(run: Run) -> Iterator[Fact]:
+    yield Fact(name="fingerprint", text=run.fingerprint)
+    for kind, facts in (("", run.host), ("engine: ", run.engine)):
+        for name, value in facts.items():
+            shown_value = "not said by the kernel" if value is None else _flat(value)
+            yield Fact(name=f"{kind}{name.replace('_', ' ')}", text=shown_value)
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_flat(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_flat, value))
+    return str(value)
+
+
+def _cell(source: Source, row: Row, folder: Path | None) -> CellView:
+    cell = row.cell
+    boxes = tuple(Box(text=shown(row, column), value=row.numbers[column.key]) for column in COLUMNS)
+    records = source.records.get(cell.label, ())
+    return CellView(
+        row=row,
+        anchor=anchor(cell),
+        boxes=boxes,
+        facts=tuple(_cell_facts(source, row, records)),
+        repeat=repeat_command(source.run, row),
+        meaning=words.STATUSES[row.status],
+        launches=tuple(_launch(record, folder) for record in records),
+    )
+
+
+def repeat_command(run: Run, row: Row) -> str:
+    """Return the command that measures a cell again, in the project's folder of that day."""
+    return shlex.join(
+        [
+            *("runner", "matrix", "matrix.yaml", "--suite", run.suite, "--profile", run.profile),
+            *("--backend", run.backend, "--only", row.cell.label),
+        ]
+    )
+
+
+def _cell_facts(source: Source, row: Row, records: Sequence[Record]) -> Iterator[Fact]:
+    cell = row.cell
+    release = source.releases.get(cell.image)
+    if release is not None:
+        released = f"{release.framework} {release.version}, released {release.date}"
+        yield Fact(name="release", text=released)
+    yield Fact(name="protocol", text=cell.protocol)
+    yield Fact(name="device", text=cell.device)
+    given = ", ".join(f"{name}={value}" for name, value in cell.parameters.items())
+    yield Fact(name="parameters", text=given or "none")
+    if row.estimate is not None:
+        yield Fact(name="interval", text=row.estimate.method)
+        yield Fact(name="outliers", text=f"{len(row.estimate.outliers)} steps, none dropped")
+    if row.steady is not None:
+        yield Fact(name="steady state", text=row.steady.together.reason)
+    yield from _provenance(records)
+
+
+def _provenance(records: Sequence[Record]) -> Iterator[Fact]:
+    """Yield what made the numbers; a launch made otherwise than another is seen at once."""
+    found: dict[str, list[str]] = {}
+
+    def add(name: str, text: str) -> None:
+        if text not in found.setdefault(name, []):
+            found[name].append(text)
+
+    for record in records:
+        add("identity", record.identity or "none: no environment was made")
+        made = record.environment
+        if made is None:
+            continue
+        add("image digest", made.digest)
+        add("lock (SHA-256)", made.lock_sha256)
+        add("scripts (SHA-256)", made.scripts_sha256)
+        if made.base is not None:
+            add("base image", made.base.reference)
+            if made.base.substituted_by is not None:
+                add("base substituted by", made.base.substituted_by)
+        for name, value in made.facts.items():
+            add(name.replace("_", " "), value)
+        if record.hello is not None:
+            hello = record.hello
+            says = f"{hello.framework} {hello.framework_version}, {hello.language} "
+            add("the framework says", f"{says}{hello.language_version}")
+            libraries = ", ".join(f"{name} {v}" for name, v in hello.libraries.items())
+            add("libraries", libraries or "none named")
+            add("threads", f"{hello.threads} ({hello.threads_source})")
+            add("data", hello.data or "not said")
+    for name, texts in found.items():
+        for text in texts:
+            yield Fact(name=name, text=text)
+
+
+def _launch(record: Record, folder: Path | None) -> LaunchView:
+    return LaunchView(
+        record=record,
+        title=f"launch {record.launch + 1}: {record.status}, {record.started_at}",
+        facts=tuple(_launch_facts(record)),
+        command=shlex.join(record.command),
+        log=_log(record, folder),
+    )
+
+
+def _launch_facts(record: Record) -> Iterator[Fact]:
+    if record.reason:
+        yield Fact(name="reason", text=record.reason)
+    yield Fact(name="in all", text=f"{record.wall_s:.1f} s on cores {_flat(record.cores)}")
+    if record.cpu_s is not None:
+        yield Fact(name="processor time while measuring", text=f"{record.cpu_s:.2f} s")
+    if record.memory is not None:
+        use = record.memory
+        yield Fact(name="memory read by", text=f"{use.method}, {use.readings} readings")
+    for check in record.checks:
+        verdict = "passed" if check.passed else f"failed, expected {check.expected}"
+        yield Fact(name=f"check {check.name}", text=f"{check.value}: {verdict}")
+    if record.outcome is not None and record.outcome.signal is not None:
+        yield Fact(name="ended by signal", text=str(record.outcome.signal))
+    elif record.outcome is not None:
+        yield Fact(name="exit status", text=str(record.outcome.exit_code))
+    for name, value in sorted(record.variables.items()):
+        yield Fact(name=name, text=value)
+
+
+def _log(record: Record, folder: Path | None) -> Log:
+    """Read the end of a log. A path that leads out of the run's folder is not followed."""
+    own = log_file(record, folder)
+    if own is None:
+        return Log(tail=readable(record.evidence), whole=False, link="")
+    limit = _TAIL[record.status is Status.OK]
+    with own.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - limit))
+        text = file.read(limit).decode("utf-8", "replace")
+    return Log(tail=readable(text), whole=size <= limit, link=f"logs/{own.name}")
+
+
+def log_file(record: Record, folder: Path | None) -> Path | None:
+    """Return a record's log where it lies in the run's own logs/, or None."""
+    if folder is None or not record.log:
+        return None
+    logs = (folder / "logs").resolve()
+    path = (folder / record.log).resolve()
+    return path if path.parent == logs and path.is_file() else None

@@ -1,0 +1,202 @@
+"use strict";
+// Sorting, filtering, drawing and saving for every page. Texts of records only ever become text.
+(() => {
+  const read = (id) => {
+    const block = document.getElementById(id);
+    return block ? JSON.parse(block.textContent) : null;
+  };
+  const plots = read("plots-data");
+
+  // ---- tables: each header is a button; a third press brings the first order back
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const body = table.tBodies[0];
+    const first = [...body.rows];
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      const button = head.querySelector("button");
+      if (!button) return;
+      button.addEventListener("click", () => {
+        const numeric = head.classList.contains("number");
+        const ways = numeric ? ["descending", "ascending", "none"] : ["ascending", "descending", "none"];
+        const way = ways[(ways.indexOf(head.getAttribute("aria-sort") || "none") + 1) % 3];
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        if (way !== "none") head.setAttribute("aria-sort", way);
+        body.append(...sorted(first, column, numeric, way));
+      });
+    });
+  }
+
+  function sorted(rows, column, numeric, way) {
+    if (way === "none") return rows;
+    const sign = way === "ascending" ? 1 : -1;
+    const value = (row) => {
+      const cell = row.cells[column];
+      return numeric ? (cell.dataset.value === undefined ? null : Number(cell.dataset.value)) : cell.textContent.trim();
+    };
+    return [...rows].sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === null || y === null) return (x === null) - (y === null);
+      return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+    });
+  }
+
+  // ---- filters: words that must all occur, and choices that must agree
+  for (const controls of document.querySelectorAll("form.controls[data-table]")) {
+    const table = document.getElementById(controls.dataset.table);
+    const count = controls.querySelector("output");
+    const apply = () => {
+      const words = (controls.elements.words?.value || "").toLowerCase().split(/\s+/).filter(Boolean);
+      const choices = [...controls.querySelectorAll("select[data-key]")].filter((choice) => choice.value);
+      let seen = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        const kept = words.every((word) => text.includes(word)) &&
+          choices.every((choice) => row.dataset[choice.dataset.key] === choice.value);
+        row.hidden = !kept;
+        seen += kept;
+      }
+      count.textContent = `${seen} of ${table.tBodies[0].rows.length} shown`;
+    };
+    controls.addEventListener("input", apply);
+    controls.addEventListener("submit", (event) => event.preventDefault());
+    controls.addEventListener("reset", () => setTimeout(apply));
+    apply();
+  }
+
+  // ---- charts
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  tip.setAttribute("role", "tooltip");
+  document.body.append(tip);
+
+  function showTip(handler, event, item, value) {
+    tip.hidden = !value;
+    if (!value) return;
+    const list = document.createElement("dl");
+    for (const [name, text] of Object.entries(value)) {
+      if (text === "" || text === null || text === "null") continue;
+      const dt = document.createElement("dt"), dd = document.createElement("dd");
+      dt.textContent = name;
+      dd.textContent = String(text);
+      list.append(dt, dd);
+    }
+    tip.replaceChildren(list);
+    const { clientX: x, clientY: y } = event;
+    tip.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${y + 16 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 8 : y + 16}px`;
+  }
+
+  function rowsOf(element) {
+    const { kind, panel, cell } = element.dataset;
+    if (kind !== "steps") return plots.panels[kind][Number(panel)].rows;
+    return plots.series[cell].flatMap((one) => one.ms.map((ms, step) => ({
+      launch: one.launch, step, ms,
+      kind: one.start !== null && step >= one.start ? "steady" : step < one.warm ? "warm-up" : "measured",
+      start: step === one.start ? step : null,
+    })));
+  }
+
+  async function draw(element) {
+    if (element.dataset.drawn) return;
+    element.dataset.drawn = "yes";
+    const rows = rowsOf(element);
+    const width = () => Math.max(220, element.clientWidth - 4);
+    const limit = () => (width() < 500 ? 110 : 280);
+    const specification = structuredClone(plots.specifications[element.dataset.kind]);
+    specification.width = width();
+    specification.data.find((data) => data.name === "rows").values = rows;
+    const limited = specification.signals?.find((signal) => signal.name === "label_limit");
+    if (limited) limited.value = limit();
+    // `ast`: Vega's expressions are interpreted, so that the page's policy can forbid `eval`.
+    const { view } = await vegaEmbed(element, specification, {
+      mode: "vega",
+      ast: true,
+      actions: false,
+      logLevel: 1, // errors: a chart without any interval is no fault
+      renderer: rows.length > 6000 ? "canvas" : "svg",
+      tooltip: showTip,
+      loader: { load: () => Promise.reject(new Error("a page of a run fetches nothing")) },
+    });
+    view.description(element.getAttribute("aria-label"));
+    const fit = () => {
+      if (limited) view.signal("label_limit", limit());
+      return view.width(width()).runAsync();
+    };
+    let last = element.clientWidth;
+    new ResizeObserver(() => {
+      if (Math.abs(element.clientWidth - last) < 2) return;
+      last = element.clientWidth;
+      fit();
+    }).observe(element);
+    element.dataset.drawn = "done";
+    element.view = view;
+  }
+
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "300px" });
+  addEventListener("load", () => {
+    if (typeof vegaEmbed === "undefined") return;
+    document.querySelectorAll(".chart").forEach((chart) => near.observe(chart));
+  });
+
+  // ---- saving: made here, from what the page holds
+  function save(name, type, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  function samples(records) {
+    const lines = ["launch,status,samples,kind,step,seconds"];
+    const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+    for (const record of records) {
+      for (const one of record.samples) {
+        const start = [record.launch + 1, record.status, quoted(one.name)].join(",");
+        lines.push(`${start},first,0,${one.first_s}`);
+        one.warmup_s.forEach((seconds, step) => lines.push(`${start},warm-up,${step},${seconds}`));
+        one.measured_s.forEach((seconds, step) => lines.push(`${start},measured,${step},${seconds}`));
+      }
+    }
+    return lines.join("\n") + "\n";
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-save]");
+    if (!button) return;
+    const { save: what, cell } = button.dataset;
+    if (what === "picture") {
+      const chart = button.closest("figure").querySelector(".chart");
+      await draw(chart);
+      if (!chart.view) return;
+      const svg = (await chart.view.toSVG()).replaceAll("currentColor", getComputedStyle(document.body).color);
+      save(`${chart.dataset.kind}.svg`, "image/svg+xml", svg);
+      return;
+    }
+    const all = read("records");
+    const records = cell ? all[cell] : Object.values(all).flat();
+    const name = cell || "run";
+    if (what === "samples") save(`${name}-samples.csv`, "text/csv", samples(records));
+    if (what === "records") save(`${name}.jsonl`, "application/jsonl", records.map((one) => JSON.stringify(one) + "\n").join(""));
+  });
+
+  // ---- a link to a cell opens it
+  function open() {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const target = id && document.getElementById(id);
+    if (!target) return;
+    const details = target.querySelector("details");
+    if (details) details.open = true;
+    target.scrollIntoView();
+    (details?.querySelector("summary") || target).focus({ preventScroll: true });
+  }
+  addEventListener("hashchange", open);
+  open();
+})();

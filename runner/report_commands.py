@@ -1,0 +1,185 @@
+"""``runner report``, ``plot`` and ``site``: options, and what each does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import ConfigurationError, RunnerError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runner.report.source import Release, Source
+
+OK, INCOMPLETE = 0, 1
+TEXTS = ("markdown", "csv", "json")
+EXPORTS = (
+    *("latex", "parquet", "pyperf", "bencher", "github-smaller", "github-bigger"),
+    "openmetrics",
+)
+FOLDERS = ("asv",)
+FORMATS = ("table", *TEXTS, *EXPORTS, *FOLDERS)
+PLOTS = ("bars", "decade", "phases", "memory", "gpu", "steps")
+
+Action = Callable[[argparse.Namespace, "Console"], int]
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands of this module to the command line."""
+    report = commands.add_parser("report", help="render a finished run as a table or a page")
+    _add_run(report)
+    report.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table",
+        help="what to write; all but 'table' are for machines or other documents",
+    )
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="default: standard output"
+    )
+    report.add_argument("--html", type=Path, metavar="DIR", help="make a page in DIR instead")
+    plot = commands.add_parser("plot", help="draw a picture of a run as SVG or PNG")
+    _add_run(plot)
+    plot.add_argument("--kind", choices=PLOTS, required=True)
+    plot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.svg|png")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", type=Path, metavar="RUN", help="a run's folder, or 'latest'")
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    _add_root(command)
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--root",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the project's folder, whose images/ gives release dates (default: here)",
+    )
+
+
+def report(asked: argparse.Namespace, console: Console) -> int:
+    """Render a run; the status says whether every cell of it has a number."""
+    from runner.session import find_run
+
+    folder = find_run(asked.run, asked.results)
+    if asked.html is not None:
+        return _html(asked, folder, console)
+    if asked.format == "table" and asked.output is None:
+        return show_run(folder, console)
+    made, whole = _load(folder, asked.root)
+    if asked.format in FOLDERS:
+        _write_folder(asked, made)
+    else:
+        _write(asked, _rendered(asked.format, made))
+    return whole
+
+
+def _rendered(form: str, made: Source) -> bytes:
+    if form == "table":
+        form = "markdown"
+    if form in TEXTS:
+        from runner.report import formats
+
+        return formats.FORMATS[form](made.table).encode()
+    from runner.report import exports
+
+    return exports.EXPORTS[form](made)
+
+
+def _write(asked: argparse.Namespace, data: bytes) -> None:
+    if asked.output is None:
+        if asked.format == "parquet" and sys.stdout.isatty():
+            msg = "parquet is no text for a terminal; name a file with --output"
+            raise RunnerError(msg)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    _write_file(asked.output, data)
+
+
+def _write_folder(asked: argparse.Namespace, made: Source) -> None:
+    from runner.report import exports
+
+    if asked.output is None:
+        msg = f"{asked.format} is a folder of files; name it with --output"
+        raise RunnerError(msg)
+    for name, data in exports.FOLDERS[asked.format](made).items():
+        _write_file(asked.output / name, data)
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror}"
+        raise RunnerError(msg) from None
+
+
+def _load(folder: Path, root: Path) -> tuple[Source, int]:
+    from runner import session, store
+    from runner.report.source import source
+
+    run, records = store.load_run(folder), store.load_records(folder)
+    made = source(run, records, releases(root))
+    return made, OK if session.is_whole(run.cells, records) else INCOMPLETE
+
+
+def releases(root: Path) -> Mapping[str, Release]:
+    """Return the release dates that images/ gives; none where there is no such folder.
+
+    Rendering needs no image: a folder that is being edited costs its dates, not the report.
+    """
+    from runner.config import load_images
+    from runner.report.source import releases_of
+
+    try:
+        return releases_of(load_images(root.resolve()))
+    except ConfigurationError:
+        return {}
+
+
+def show_run(folder: Path, console: Console) -> int:
+    """Print a run as a table with its remarks."""
+    from runner.report import formats
+
+    made, whole = _load(folder, Path())
+    console.print()
+    console.print(formats.rich_table(made.table, console.width))
+    for line in (*formats.notes(made.table), *made.table.remarks):
+        _say(console, f"- {line}")
+    _say(console, f"run: {folder}")
+    return whole
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _html(asked: argparse.Namespace, folder: Path, console: Console) -> int:
+    from runner.report import html
+
+    made, whole = _load(folder, asked.root)
+    _say(console, f"page: {html.write_report(made, folder, asked.html)}")
+    return whole
+
+
+def plot(asked: argparse.Namespace, console: Console) -> int:
+    """Draw one picture of a run."""
+    from runner.report import pictures
+    from runner.session import find_run
+
+    made, _ = _load(find_run(asked.run, asked.results), asked.root)
+    pictures.write(made, asked.kind, asked.output)
+    _say(console, f"picture: {asked.output}")
+    return OK
+
+
+ACTIONS: dict[str, Action] = {"report": report, "plot": plot}
