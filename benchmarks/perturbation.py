@@ -1,10 +1,11 @@
-"""Does being watched change a job's speed? The runner against a bare `docker run`, interleaved.
+"""Does being watched change a job's speed? Interleaved pairs of the same launch.
 
-    python -m benchmarks.perturbation [--image pytorch-2.13.0] [--pairs 10]
+    python -m benchmarks.perturbation [--image pytorch-2.13.0] [--pairs 10] [--what sampler]
 
-Pairs of launches of the same image with the same options, one watched (control group read ten
-times a second, output read, progress told), one bare; which goes first alternates. The ratio
-is that of the step times, with its interval over launches.
+`runner`: watched as always, against a bare `docker run` of the very same command. `sampler`:
+watched as always (control group read ten times a second, the machine's load at both edges),
+against launches that the runner only reads to their end. Which goes first alternates. The
+ratio is that of the step times, with its interval over launches.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner import contract, execute, session
+from runner import contract, session
 from runner.backends import Backend
 from runner.config import load_images, wheel_folders
 from runner.contract import Listener, Transcript
-from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling
+from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling, Tolerance
 from runner.stats.compare import compare
+from runner.telemetry.disturbance import excesses
+from runner.watching import watch
 from runner.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {"cifar10-cnn": (5, 40), "vgg16": (3, 12)}
 
 
-def measure(backend: Backend, environment: Environment, workload: str, pairs: int) -> None:
-    """Print the ratio of watched to bare step times of one workload."""
+def measure(
+    backend: Backend, environment: Environment, workload: str, pairs: int, what: str
+) -> None:
+    """Print the ratio of watched to bare, or to unsampled, step times of one workload."""
+    plain = {"runner": "bare", "sampler": "unsampled"}[what]
     warmup, steps = STEPS[workload]
     limits = Limits(memory_bytes=8 * 1024**3)
     cores = session.choose_cores(limits.cores)
@@ -44,10 +50,10 @@ def measure(backend: Backend, environment: Environment, workload: str, pairs: in
         launches=pairs, warmup_steps=warmup, measure_steps=steps, measure_limit_s=600
     )
     job = Job(id=workload, cell=cell, launch=0, sampling=sampling, limits=limits, cores=cores)
-    watched, bare = [], []
+    watched, bare, disturbed = [], [], 0
     command: tuple[str, ...] = ()
     for pair in range(pairs):
-        for kind in ("watched", "bare") if pair % 2 == 0 else ("bare", "watched"):
+        for kind in ("watched", plain) if pair % 2 == 0 else (plain, "watched"):
             launch = Launch(
                 id=f"perturbation-{workload}-{pair}-{kind}-{os.getpid()}",
                 environment=environment,
@@ -56,16 +62,20 @@ def measure(backend: Backend, environment: Environment, workload: str, pairs: in
                 cores=cores,
             )
             if kind == "watched":
-                seen = execute.watch(launch, backend, io.BytesIO())
+                seen = watch(launch, backend, io.BytesIO())
                 command = seen.command
                 watched.append(_steps(seen.said))
+                disturbed += bool(excesses(seen.load, seen.gpu, Tolerance()))
+            elif kind == "unsampled":
+                bare.append(_steps(watch(launch, backend, io.BytesIO(), looking=False).said))
             else:
                 bare.append(_steps(_bare(command)))
-    found = compare(bare, watched, margin=0.02)
+    found = compare(bare, watched, margin={"runner": 0.02, "sampler": 0.005}[what])
     print(
-        f"{workload}: watched {found.value * 1e3:.2f} ms, bare {found.base_value * 1e3:.2f} ms a "
+        f"{workload}: watched {found.value * 1e3:.2f} ms, {plain} {found.base_value * 1e3:.2f} ms a "
         f"step, {pairs} launches each; ratio {found.ratio:.4f}, {found.level:.0%} interval "
-        f"{found.low:.4f} to {found.high:.4f}: {found.verdict}"
+        f"{found.low:.4f} to {found.high:.4f}: {found.verdict} within {found.margin:.1%}; "
+        f"{disturbed} of the watched launches were disturbed"
     )
 
 
@@ -86,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("--image", default="pytorch-2.13.0")
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--what", choices=("runner", "sampler"), default="runner")
     parser.add_argument("--workload", choices=tuple(STEPS), action="append")
     asked = parser.parse_args()
     backend = session.connect_backend(
@@ -94,7 +105,7 @@ def main() -> None:
     image = load_images(ROOT)[asked.image]
     environment = backend.prepare(image, BuildLimits(), lambda _: None)
     for workload in asked.workload or STEPS:
-        measure(backend, environment, workload, asked.pairs)
+        measure(backend, environment, workload, asked.pairs, asked.what)
 
 
 if __name__ == "__main__":

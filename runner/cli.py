@@ -1,7 +1,8 @@
 """The command line: the only place that prints and exits.
 
-Exit status: 0 all is well; 1 some cell has no number, or a check failed; 2 bad configuration
-or command line; 3 nothing selected; 4 the backend is unavailable; 130 interrupted.
+Exit status: 0 all is well; 1 some cell has no number, a check failed, or --fail-on hit; 2 bad
+configuration or command line, or a comparison that was refused; 3 nothing selected; 4 the
+backend is unavailable; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import image_commands, report_commands, trust_commands
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from runner.session import Planned
 
 EXIT_OK, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 0, 1, 130
-FORMATS = ("table", "markdown", "csv", "json")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,12 +34,12 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _matrix_parser(commands.add_parser("matrix", help="measure the cells of a suite"))
-    report = commands.add_parser("report", help="render a finished run as a table")
-    report.add_argument("run", type=Path, metavar="RUN", help="a run's folder, or 'latest'")
-    report.add_argument("--format", choices=FORMATS, default="table")
-    report.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    images = commands.add_parser("images", help="list images, test them against the contract")
+    report_commands.add_commands(commands)
+    images = commands.add_parser("images", help="list, make, lock, check, prove and keep images")
     _images_parser(images)
+    check = commands.add_parser("check", help="hold all images and the matrix to their rules")
+    image_commands.add_root(check)
+    trust_commands.add_commands(commands)
     return top
 
 
@@ -76,6 +77,7 @@ def _images_parser(images: argparse.ArgumentParser) -> None:
     conform.add_argument("names", nargs="+", metavar="NAME", help="images; globs are taken")
     conform.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     _backend_arguments(conform)
+    image_commands.add_verbs(verbs, _backend_arguments)
 
 
 def _backend_arguments(command: argparse.ArgumentParser) -> None:
@@ -99,8 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, errors = Console(), Console(stderr=True)
     actions: dict[str, Callable[[argparse.Namespace, Console], int]] = {
         "matrix": _matrix,
-        "report": _report,
+        **report_commands.ACTIONS,
         "images": _images,
+        "check": image_commands.check_all,
+        **trust_commands.ACTIONS,
     }
     try:
         return actions[asked.command](asked, console)
@@ -121,7 +125,8 @@ def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 - signal's o
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print plain text: wrapped at words on a terminal, a line as it is elsewhere."""
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _matrix(asked: argparse.Namespace, console: Console) -> int:
@@ -153,7 +158,7 @@ def _matrix(asked: argparse.Namespace, console: Console) -> int:
     _say(console, f"suite {planned.suite.name}, profile {planned.profile}: {counts}")
     with view(console) as observer:
         folder = session.carry_out(planned, connected, observer)
-    return _show_run(folder, "table", console)
+    return report_commands.show_run(folder, console)
 
 
 def _show_plan(planned: Planned, console: Console) -> int:
@@ -171,35 +176,14 @@ def _show_plan(planned: Planned, console: Console) -> int:
     return EXIT_OK
 
 
-def _report(asked: argparse.Namespace, console: Console) -> int:
-    from runner.session import find_run
-
-    return _show_run(find_run(asked.run, asked.results), asked.format, console)
-
-
-def _show_run(folder: Path, how: str, console: Console) -> int:
-    from runner import session, store
-    from runner.report import formats, table
-
-    run, records = store.load_run(folder), store.load_records(folder)
-    made = table.build(run, records)
-    if how != "table":
-        console.file.write(formats.FORMATS[how](made))
-    else:
-        console.print()
-        console.print(formats.rich_table(made, console.width))
-        for line in (*formats.notes(made), *made.remarks):
-            _say(console, f"- {line}")
-        _say(console, f"run: {folder}")
-    return EXIT_OK if session.is_whole(run.cells, records) else EXIT_INCOMPLETE
-
-
 def _images(asked: argparse.Namespace, console: Console) -> int:
+    if asked.verb in image_commands.ACTIONS:
+        return image_commands.ACTIONS[asked.verb](asked, console)
+    if asked.verb == "conform":
+        return _conform(asked, console)
     from runner.config import load_images
 
     images = load_images(asked.root.resolve())
-    if asked.verb == "conform":
-        return _conform(asked, console)
     from runner.report.listing import image_table
 
     console.print(image_table(list(images.values())))

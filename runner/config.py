@@ -22,6 +22,7 @@ from runner.model import (
     Sampling,
     Scalar,
     Suite,
+    Tolerance,
 )
 from runner.workloads import WORKLOADS, Parameter
 
@@ -87,11 +88,12 @@ def load_matrix(path: Path, images: Collection[str]) -> Matrix:
         default_suite=data["default_suite"],
         default_profile=data["default_profile"],
         suites={name: _suite(name, suite, common) for name, suite in data["suites"].items()},
-        profiles=msgspec.convert(data["profiles"], dict[str, Sampling]),
+        profiles={name: _sampling(profile) for name, profile in data["profiles"].items()},
         build=msgspec.convert(build, BuildLimits, strict=False),
         build_parallel=parallel,
         order_seed=data.get("order_seed", 1),
         seed=data.get("seed", 1),
+        tolerance=_tolerance(data.get("disturbance", {})),
     )
 
 
@@ -101,10 +103,41 @@ def _matrix_problems(document: Document, images: Collection[str]) -> Iterator[st
         if data[key] not in data[known]:
             message = f"no {known[:-1]} {data[key]!r}; {hint(data[key], data[known])}"
             yield document.problem((key,), message)
+    for name, profile in data["profiles"].items():
+        for message in _precision_problems(profile):
+            yield document.problem(("profiles", name, "precision"), message)
     for name, suite in data["suites"].items():
         place: Location = ("suites", name)
+        for message in _precision_problems(suite):
+            yield document.problem((*place, "precision"), message)
         for where, message in _suite_problems(suite, images):
             yield document.problem(place + where, message)
+
+
+def _precision_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    if "precision" in data and share(data["precision"]) is None:
+        yield f"expected a share such as 1% or 0.01, found {data['precision']!r}"
+
+
+def share(value: str | float) -> float | None:
+    """Return a share between 0 and 1, given as ``1%`` or as a number; None if it is neither."""
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 else None
+
+
+def sampling_problem(sampling: Sampling) -> str | None:
+    """Return why launching cannot stop by precision with these numbers, or None."""
+    first, most = sampling.launches, sampling.max_launches
+    if sampling.precision is None or 2 <= first <= most:
+        return None
+    return (
+        f"precision: the first batch, launches {first}, must be at least 2 and at most "
+        f"max_launches {most}"
+    )
 
 
 def _suite_problems(
@@ -171,6 +204,25 @@ def _value_problems(parameter: Parameter, value: Scalar) -> Iterator[str]:
         yield f"{parameter.name} must be {kind}, found {value!r}"
 
 
+def _sampling(data: Mapping[str, Any]) -> Sampling:
+    return msgspec.convert({**data, **_precision(data)}, Sampling)
+
+
+def _precision(data: Mapping[str, Any]) -> dict[str, float | None]:
+    return {"precision": share(data["precision"])} if "precision" in data else {}
+
+
+def _tolerance(data: Mapping[str, Any]) -> Tolerance:
+    names = ("others", "steal", "stall", "frequency")
+    given = {name: data[f"{name}_percent"] for name in names if f"{name}_percent" in data}
+    shares = {f"{name}_share": value and value / 100 for name, value in given.items()}
+    plain = {key: data[key] for key in ("throttled", "shared_gpu", "repeats") if key in data}
+    if "swapped_mib" in data:
+        mib = data["swapped_mib"]
+        plain["swapped_bytes"] = None if mib is None else int(mib * 1024**2)
+    return dataclasses.replace(Tolerance(), **shares, **plain)
+
+
 def _suite(name: str, data: Mapping[str, Any], common: Mapping[str, Any]) -> Suite:
     workloads = {workload: fixed or {} for workload, fixed in data["workloads"].items()}
     include = [
@@ -200,6 +252,10 @@ def _suite(name: str, data: Mapping[str, Any], common: Mapping[str, Any]) -> Sui
         include=tuple(include),
         exclude=tuple(exclude),
         limits=_limits({**common, **data.get("limits", {})}),
+        device=data.get("device", "cpu"),
+        precision=_precision(data).get("precision"),
+        max_launches=data.get("max_launches"),
+        budget_s=data.get("budget_s"),
     )
 
 

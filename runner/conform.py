@@ -17,10 +17,10 @@ from runner.backends import Backend, PrepareError
 from runner.config import load_images
 from runner.documents import hint
 from runner.errors import ConfigurationError
-from runner.execute import Watched, watch
 from runner.model import BuildLimits, Cell, Environment, Image, Job, Launch, Limits, Sampling
 from runner.session import choose_cores
 from runner.verdict import checks_of
+from runner.watching import Watched, watch
 from runner.workloads import WORKLOADS
 
 NOISE = "noise that must not reach the contract"

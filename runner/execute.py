@@ -1,24 +1,20 @@
-"""jobs x backend -> records, stored one by one.
-
-Everything that is limited in time or output is limited here, once for all backends: a backend
-only starts, reads and ends processes.
-"""
+"""Jobs x backend -> records, stored one by one."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from runner import contract
-from runner.backends import Backend, PrepareError, Running
-from runner.contract import Listener, Progress, Transcript
+from runner.backends import Backend, PrepareError
+from runner.contract import Progress
 from runner.model import (
     BuildLimits,
     Environment,
@@ -27,22 +23,18 @@ from runner.model import (
     Job,
     Launch,
     Limits,
-    MemoryUse,
-    Outcome,
     Record,
     Sampling,
     Status,
+    Tolerance,
 )
 from runner.plan import Skip, identity
 from runner.store import SCHEMA, now
-from runner.telemetry import cgroup
-from runner.telemetry.sampler import INTERVAL_S, MemorySampler
-from runner.verdict import Ended, judge
+from runner.telemetry.disturbance import excesses
+from runner.verdict import Verdict, judge
+from runner.watching import Watched, watch
 
 _EVIDENCE_LINES = 20
-_DRAIN_S = 10.0
-_LOOK_S = 0.25
-_SLOW_INTERVAL_S = 1.0
 
 
 class Observer(Protocol):
@@ -117,6 +109,8 @@ class Setting:
         log_path: job id and number to the file that takes its log.
         store: takes each record before the next job starts.
         data_file: real data for the scripts, or None.
+        tolerance: what disturbs a job too much for it to count.
+        root: stands for ``/`` where the machine's load is read.
     """
 
     backend: Backend
@@ -126,24 +120,50 @@ class Setting:
     store: Callable[[Record], None]
     observer: Observer
     data_file: Path | None = None
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    root: Path = Path("/")
 
 
-def measure(jobs: Sequence[Job], prepared: Prepared, setting: Setting) -> None:
+def measure(
+    jobs: Sequence[Job],
+    prepared: Prepared,
+    setting: Setting,
+    *,
+    before: int = 0,
+    repeats: Counter[str] | None = None,
+) -> None:
     """Launch jobs one after another; each leaves a record, whatever happens to it.
+
+    A disturbed job is launched again after the others, within its cell's budget of repeats.
+
+    Args:
+        before: jobs of this run that were launched by earlier calls; numbers go on from it.
+        repeats: repeats so far by the cell's label, counted on by this call.
 
     Raises:
         KeyboardInterrupt: the user interrupted; the job at hand was ended and recorded.
     """
-    for number, job in enumerate(jobs, start=1):
+    waiting = deque(jobs)
+    repeated = Counter() if repeats is None else repeats
+    number = before
+    while waiting:
+        job = waiting.popleft()
+        number += 1
+        total = number + len(waiting)
         environment = prepared[job.cell.image]
         if isinstance(environment, PrepareError):
             record = _unprepared(job, environment, setting.backend.name)
             interrupted = False
         else:
-            setting.observer.launched(job, number, len(jobs))
+            setting.observer.launched(job, number, total)
             record, interrupted = _one(job, environment, setting, number)
         setting.store(record)
-        setting.observer.recorded(record, number, len(jobs))
+        label = job.cell.label
+        if record.status is Status.DISTURBED and repeated[label] < setting.tolerance.repeats:
+            repeated[label] += 1
+            waiting.append(job)
+            total += 1
+        setting.observer.recorded(record, number, total)
         if interrupted:
             raise KeyboardInterrupt
 
@@ -204,8 +224,10 @@ def _one(job: Job, environment: Environment, setting: Setting, number: int) -> t
     log_path = setting.log_path(job.id, number)
     blank = _blank(job, setting.backend.name, Status.OK, "")
     with log_path.open("wb") as log:
-        watched = watch(launch, setting.backend, log, setting.observer.progressed)
+        watched = watch(launch, setting.backend, log, setting.observer.progressed, setting.root)
     verdict = judge(job, image, watched.said, watched.outcome, watched.ended)
+    if verdict.status is Status.OK:
+        verdict = _undisturbed(verdict, watched, setting.tolerance)
     said = watched.said
     record = replace(
         blank,
@@ -231,9 +253,20 @@ def _one(job: Job, environment: Environment, setting: Setting, number: int) -> t
         checks=verdict.checks,
         memory=watched.memory,
         cpu_s=watched.cpu_s,
+        load=watched.load,
+        gpu=watched.gpu,
         log=f"{log_path.parent.name}/{log_path.name}",
     )
     return record, watched.ended.cause == "interrupted"
+
+
+def _undisturbed(verdict: Verdict, watched: Watched, tolerance: Tolerance) -> Verdict:
+    """Return the verdict on a job that went well, given what else happened meanwhile."""
+    found = excesses(watched.load, watched.gpu, tolerance)
+    if not found:
+        return verdict
+    reason = f"while it measured, {'; '.join(found)}"
+    return replace(verdict, status=Status.DISTURBED, reason=reason)
 
 
 def tail(path: Path, lines: int = _EVIDENCE_LINES) -> str:
@@ -243,125 +276,3 @@ def tail(path: Path, lines: int = _EVIDENCE_LINES) -> str:
         file.seek(max(0, file.tell() - 16384))
         text = file.read().decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-lines:])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watched:
-    """All that was seen of one launch from outside."""
-
-    said: Transcript
-    outcome: Outcome
-    ended: Ended
-    command: tuple[str, ...]
-    memory: MemoryUse | None
-    cpu_s: float | None
-
-
-def watch(
-    launch: Launch,
-    backend: Backend,
-    log: BinaryIO,
-    heard: Callable[[Progress | str], None] = lambda _: None,
-) -> Watched:
-    """Start a process, read it to its end within its limits, and end its whole tree.
-
-    Standard error goes to `log`; standard output is the contract's. An interrupt by the user
-    ends the job and is told in ``ended``, not raised.
-    """
-    started = time.monotonic()
-    running = backend.start(launch)
-    listener = Listener()
-    with contextlib.ExitStack() as opened:
-        sampler = _sampler(running, launch, opened)
-        sampler.start()
-        try:
-            cause = _listen(running, launch, listener, log, sampler, heard, started)
-        except KeyboardInterrupt:
-            cause = "interrupted"
-        if cause:
-            running.stop()
-            _drain(running, listener, log)
-        sampler.stop()
-    outcome = running.finish()
-    said = listener.transcript()
-    return Watched(
-        said=said,
-        outcome=outcome,
-        ended=Ended(cause=cause, wall_s=time.monotonic() - started),
-        command=running.command,
-        memory=sampler.result(
-            kernel_peak_bytes=outcome.memory_peak_bytes,
-            allocator_peak_bytes=said.allocator_peak_bytes,
-        ),
-        cpu_s=sampler.cpu_s,
-    )
-
-
-def _sampler(running: Running, launch: Launch, opened: contextlib.ExitStack) -> MemorySampler:
-    """Return what reads the job's memory: its control group, or slower means where none is seen."""
-    group = running.cgroup
-    if group is None:
-        return MemorySampler(
-            running.poll_memory,
-            running.memory_method,
-            interval_s=_SLOW_INTERVAL_S,
-            job_cores=launch.cores,
-        )
-    reader = opened.enter_context(cgroup.Reader(group))
-    return MemorySampler(
-        reader.memory,
-        cgroup.method(group),
-        read_cpu_s=reader.cpu_s,
-        interval_s=INTERVAL_S,
-        job_cores=launch.cores,
-    )
-
-
-def _listen(
-    running: Running,
-    launch: Launch,
-    listener: Listener,
-    log: BinaryIO,
-    sampler: MemorySampler,
-    heard: Callable[[Progress | str], None],
-    started: float,
-) -> str:
-    """Read until the end of both streams; return why it must be ended, or nothing."""
-    limits = launch.limits
-    last_output = started
-    while True:
-        moment = time.monotonic()
-        if moment - started > limits.timeout_s:
-            return "timeout"
-        if moment - last_output > limits.silence_s:
-            return "silent"
-        try:
-            output = running.read(_LOOK_S)
-        except EOFError:
-            return ""
-        if output is None:
-            continue
-        last_output = time.monotonic()
-        if output.stream == "stderr":
-            log.write(output.data)
-            continue
-        for what in listener.feed(output.data):
-            if what == "begin measure":
-                sampler.begin()
-            elif what == "end measure":
-                sampler.end()
-            heard(what)
-
-
-def _drain(running: Running, listener: Listener, log: BinaryIO) -> None:
-    """Take what the pipes of an ended job still hold, for a bounded time."""
-    until = time.monotonic() + _DRAIN_S
-    while time.monotonic() < until:
-        try:
-            output = running.read(_LOOK_S)
-        except EOFError:
-            return
-        if output is not None and output.stream == "stderr":
-            log.write(output.data)
-        elif output is not None:
-            listener.feed(output.data)

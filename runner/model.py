@@ -135,12 +135,48 @@ class Sampling:
         warmup_steps: steps after the first that are recorded apart and not estimated from.
         measure_steps: steps that are estimated from.
         measure_limit_s: seconds after which measuring ends early, once 5 steps are in.
+        precision: half-width of a cell's interval, as a share of its value, that launching goes
+            on for: `launches` are then the first batch, whose spread fixes the number. None:
+            `launches` it is.
+        max_launches: launches of a cell at the most, where there is a precision.
+        budget_s: wall seconds of a cell's jobs after which it is launched no more; None: any.
     """
 
     launches: int = 3
     warmup_steps: int = 5
     measure_steps: int = 20
     measure_limit_s: float = 60.0
+    precision: float | None = None
+    max_launches: int = 50
+    budget_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """How much a job may be disturbed while it measures, and count all the same.
+
+    Shares are of the time of the job's cores, or of the stretch in which it measured. None
+    (False for what is one): never mind.
+
+    Attributes:
+        others_share: used by processes that are neither the job's nor the runner's.
+        steal_share: taken away by the hypervisor.
+        stall_share: in which some process waited for memory (the kernel's PSI).
+        swapped_bytes: moved to and from swap, by the whole machine.
+        frequency_share: of the nominal clock, below which the mean clock may not be.
+        throttled: whether being slowed for heat or power disturbs.
+        shared_gpu: whether another process on the job's GPU disturbs.
+        repeats: launches of a cell that are repeated in a run because they were disturbed.
+    """
+
+    others_share: float | None = 0.10
+    steal_share: float | None = 0.05
+    stall_share: float | None = 0.05
+    swapped_bytes: int | None = 1024**2
+    frequency_share: float | None = 0.75
+    throttled: bool = True
+    shared_gpu: bool = True
+    repeats: int = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +230,8 @@ class Suite:
         images: globs over image names.
         workloads: name to the parameters that the suite fixes.
         axes: parameter to the values that it takes, in the order of the table.
+        device: ``cpu`` or ``cuda``: what every cell is measured on.
+        precision, max_launches, budget_s: take the place of the profile's; None: the profile's.
     """
 
     name: str
@@ -205,6 +243,10 @@ class Suite:
     include: tuple[Inclusion, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     limits: Limits = Limits()
+    device: str = "cpu"
+    precision: float | None = None
+    max_launches: int | None = None
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,6 +256,7 @@ class Matrix:
     Attributes:
         text: the file's own text, kept in every run made from it.
         build_parallel: images built at once.
+        tolerance: what disturbs a job too much for it to count.
     """
 
     text: str
@@ -225,11 +268,16 @@ class Matrix:
     build_parallel: int
     order_seed: int
     seed: int
+    tolerance: Tolerance = Tolerance()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One launch of a cell, in a process of its own; leaves one record."""
+    """One launch of a cell, in a process of its own; leaves one record.
+
+    Attributes:
+        gpus: UUIDs of the GPUs that are the job's alone; empty for a job on processors.
+    """
 
     id: str
     cell: Cell
@@ -238,6 +286,7 @@ class Job:
     limits: Limits
     cores: tuple[int, ...]
     seed: int = 1
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -284,6 +333,7 @@ class Launch:
         variables: the whole contract and thread counts; the image's own are added first.
         command: argv to run instead of the image's script, or None for the script.
         data_file: a file of the host that the script may read, or None.
+        gpus: UUIDs of the GPUs that the process may use.
     """
 
     id: str
@@ -293,6 +343,7 @@ class Launch:
     cores: tuple[int, ...]
     command: tuple[str, ...] | None = None
     data_file: Path | None = None
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -435,6 +486,84 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What else happened to a job's cores while it measured. None: it is not to be seen here.
+
+    Shares and clocks are over the job's cores and the whole stretch, so that 2 cores of which
+    others had one for half of it come to 0.25.
+
+    Attributes:
+        window_s: how long the job measured, as the host heard of it.
+        others_share: processor time that was neither idle, nor stolen, nor the job's or the
+            runner's own. None in a stretch too short for the kernel's clock ticks.
+        steal_share: processor time that the hypervisor gave to other machines.
+        stall_share: part of the stretch in which some process waited for memory.
+        swapped_bytes: moved to and from swap, by the whole machine.
+        frequency_hz: mean of the readings of the clock.
+        nominal_hz: the clock that the processor is sold with.
+        throttle_events: times that the processor slowed itself down for heat or power.
+        readings: of the clock.
+    """
+
+    window_s: float
+    others_share: float | None = None
+    steal_share: float | None = None
+    stall_share: float | None = None
+    swapped_bytes: int | None = None
+    frequency_hz: float | None = None
+    nominal_hz: float | None = None
+    throttle_events: int | None = None
+    readings: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuMemory:
+    """A peak of GPU memory, never without how it was come by.
+
+    Attributes:
+        method: ``accounting``: the driver's own high-water mark of each process; ``sampling``:
+            the largest of the readings of what the job's processes hold; ``allocator``: the
+            framework's word, of its own pool, which leaves out the context and libraries.
+        interval_s: seconds between two readings; None where nothing was sampled.
+    """
+
+    peak_bytes: int
+    method: str
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuUse:
+    """A GPU while a job measured on it, read from outside. None: the driver does not say.
+
+    Attributes:
+        uuid: which GPU.
+        memory: each way to know the peak that there was.
+        energy_j: growth of the GPU's total-energy counter over the stretch.
+        energy_caveat: what is known of that counter's error; empty without one.
+        clock_hz, nominal_hz: mean of the readings of the SM clock, and the default application
+            clock, or the highest where there is none.
+        throttle_reasons: those seen in any reading, as NVML names them.
+        utilisation_share: mean of the readings; the share of time in which any kernel ran.
+        others: processes on the GPU that are not the job's.
+    """
+
+    uuid: str
+    memory: tuple[GpuMemory, ...] = ()
+    energy_j: float | None = None
+    energy_caveat: str = ""
+    clock_hz: float | None = None
+    nominal_hz: float | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    power_w: float | None = None
+    temperature_c: float | None = None
+    utilisation_share: float | None = None
+    others: int | None = None
+    readings: int = 0
+    interval_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentFacts:
     """What of an environment is kept in a record."""
 
@@ -456,6 +585,8 @@ class Record:
         evidence: last lines of its log, where it failed.
         cpu_s: processor seconds used while it measured, over all cores; None if unknown.
         losses: loss of every step, first and warm-up steps included; None where not finite.
+        load: what else happened meanwhile; None where it never measured.
+        gpu: the GPU meanwhile; None for a job without one, or without a driver that says.
     """
 
     schema: int
@@ -484,7 +615,22 @@ class Record:
     checks: tuple[Check, ...] = ()
     memory: MemoryUse | None = None
     cpu_s: float | None = None
+    load: Load | None = None
+    gpu: GpuUse | None = None
     log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peak:
+    """The fastest that a machine was seen to compute: an upper bound for what frameworks reach.
+
+    Attributes:
+        flops: floating-point operations a second.
+        method: what was computed, with what, on which cores.
+    """
+
+    flops: float
+    method: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -497,6 +643,7 @@ class Run:
         host: facts of the machine, as telemetry/host.py reads them.
         fingerprint: hash of those facts that must agree for absolute comparison.
         engine: facts of the backend.
+        peak: measured on the jobs' cores before the first of them; None where it could not be.
     """
 
     schema: int
@@ -517,3 +664,4 @@ class Run:
     fingerprint: str
     host: dict[str, object] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
+    peak: Peak | None = None

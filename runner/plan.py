@@ -37,7 +37,7 @@ def expand(suite: Suite, images: Mapping[str, Image]) -> Plan:
 
     A cell whose image does not claim the workload is skipped, and so is an excluded one.
     """
-    names = _matching(suite.images, images)
+    names = [name for name in _matching(suite.images, images) if _is_for(images[name], suite)]
     ordered = sorted(names, key=lambda name: (images[name].released, name))
     cells: dict[tuple[object, ...], Cell] = {}
     for workload, fixed in suite.workloads.items():
@@ -64,6 +64,13 @@ def _matching(patterns: Iterable[str], images: Mapping[str, Image]) -> list[str]
     return [name for name in images if any(fnmatch.fnmatch(name, p) for p in patterns)]
 
 
+def _is_for(image: Image, suite: Suite) -> bool:
+    """A glob of a suite on processors means no image for GPUs alone; the other way round, what
+    cannot be done on a GPU is a result, which ``preflight`` gives.
+    """
+    return suite.device != "cpu" or "cpu" in image.devices
+
+
 def _included(suite: Suite, more: Inclusion, images: Mapping[str, Image]) -> Iterable[Cell]:
     fixed = suite.workloads.get(more.workload, {})
     for name in _matching(more.images, images):
@@ -83,6 +90,7 @@ def _cell(
         workload=workload,
         protocol=suite.protocol,
         parameters={**WORKLOADS[workload].defaults(), **parameters},
+        device=suite.device,
         variant=",".join(f"{name}={value}" for name, value in varied.items()),
     )
 
@@ -121,8 +129,14 @@ def jobs(
     cores: tuple[int, ...],
     seed: int,
     order_seed: int,
+    rounds: range | None = None,
 ) -> tuple[Job, ...]:
-    """Return every launch of every cell, in launch order: shuffled rounds from `order_seed`."""
+    """Return every launch of every cell, in launch order: shuffled rounds from `order_seed`.
+
+    Args:
+        rounds: only these; None is as many as `sampling` has launches.
+    """
+    wanted = range(sampling.launches) if rounds is None else rounds
     return tuple(
         Job(
             id=f"{cell.label.replace('/', '_')}.{launch}",
@@ -133,7 +147,8 @@ def jobs(
             cores=cores,
             seed=seed,
         )
-        for cell, launch in order(cells, sampling.launches, order_seed)
+        for cell, launch in order(cells, wanted.stop, order_seed)
+        if launch in wanted
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import cifar10, execute, plan, store
-from runner.backends import Backend, PrepareError, connect
-from runner.config import load_images, load_matrix, wheel_folders
+from runner import cifar10, execute, plan, stopping, store
+from runner.backends import Backend, connect
+from runner.config import load_images, load_matrix, sampling_problem, wheel_folders
 from runner.documents import hint
 from runner.errors import BackendUnavailable, ConfigurationError, NothingSelected
 from runner.model import (
@@ -26,16 +28,7 @@ from runner.model import (
     Status,
     Suite,
 )
-from runner.telemetry import host
-
-# An interrupted, disturbed or unprepared job says nothing of its cell: it is launched again.
-REPEATED = (
-    Status.KILLED,
-    Status.DISTURBED,
-    Status.BUILD_FAILED,
-    Status.BASE_UNAVAILABLE,
-    Status.UNAVAILABLE,
-)
+from runner.telemetry import host, nvml, peak
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +37,8 @@ class Request:
 
     Attributes:
         resume: folder of the run to go on with, ``latest``, or None for a new run.
-        launches: fresh processes a cell, or None for the profile's.
+        launches: fresh processes a cell, whatever precision they come to, or None for the
+            profile's.
         command: the command line as typed, kept in run.json.
     """
 
@@ -78,14 +72,19 @@ class Planned:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Every job, in launch order."""
+        """Every job that is certain, in launch order; a precision may ask for more."""
+        return self.rounds_of(self.plan.cells, range(self.sampling.launches))
+
+    def rounds_of(self, cells: Sequence[Cell], rounds: range) -> tuple[Job, ...]:
+        """Return the launches of `cells` with the numbers in `rounds`, in launch order."""
         return plan.jobs(
-            self.plan.cells,
+            cells,
             sampling=self.sampling,
             limits=self.suite.limits,
             cores=self.cores,
             seed=self.matrix.seed,
             order_seed=self.matrix.order_seed,
+            rounds=rounds,
         )
 
 
@@ -113,9 +112,11 @@ def plan_request(request: Request) -> Planned:
         problems.append(f"--launches {request.launches}: expected 1 or more")
     if problems:
         raise ConfigurationError(request.matrix.name, problems)
-    suite, sampling = matrix.suites[suite_name], matrix.profiles[profile]
-    if request.launches is not None:
-        sampling = replace(sampling, launches=request.launches)
+    suite = matrix.suites[suite_name]
+    sampling = _sampling(matrix.profiles[profile], suite, request.launches)
+    if problem := sampling_problem(sampling):
+        where = f"{request.matrix.name}, suite {suite_name!r}, profile {profile!r}"
+        raise ConfigurationError(where, [problem])
     data_file = None
     if request.cifar10 is not None:
         data_file = cifar10.verified(request.cifar10, cache_folder() / "data")
@@ -130,6 +131,18 @@ def plan_request(request: Request) -> Planned:
         plan=_selected(plan.expand(suite, images), request.only),
         cores=choose_cores(suite.limits.cores),
         data_file=data_file,
+    )
+
+
+def _sampling(profile: Sampling, suite: Suite, launches: int | None) -> Sampling:
+    """Return the profile with what the suite and the command line put in its place."""
+    if launches is not None:
+        return replace(profile, launches=launches, precision=None)
+    return replace(
+        profile,
+        precision=suite.precision or profile.precision,
+        max_launches=suite.max_launches or profile.max_launches,
+        budget_s=suite.budget_s or profile.budget_s,
     )
 
 
@@ -196,8 +209,7 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     backend = connected.backend
     writer, old = _writer(planned, connected)
     try:
-        facts = host.read(Path("/"))
-        fingerprint = host.fingerprint(facts)
+        fingerprint = host.fingerprint(read_host())
         needed = sorted({cell.image for cell in planned.plan.cells})
         prepared = execute.prepare_all(
             [planned.images[name] for name in needed],
@@ -207,24 +219,70 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
             observer,
         )
         _store_skips(planned, old, writer, backend.name)
+        taken = list(old)
+
+        def keep(record: Record) -> None:
+            writer.append(record)
+            taken.append(record)
+
         setting = execute.Setting(
             backend=backend,
             images=planned.images,
             fingerprint=fingerprint,
             log_path=_numbered(writer, len(old)),
-            store=writer.append,
+            store=keep,
             observer=observer,
             data_file=planned.data_file,
+            tolerance=planned.matrix.tolerance,
         )
-        todo = _remaining(planned, prepared, backend.name, fingerprint, old)
-        execute.measure(todo, prepared, setting)
+        repeats: Counter[str] = Counter()
+        identities = _identities(planned, prepared, backend.name, fingerprint)
+        todo = _remaining(planned.jobs, identities, old)
+        execute.measure(todo, prepared, setting, repeats=repeats)
+        if planned.sampling.precision is not None:
+            for jobs in _further(planned, identities, taken):
+                before = len(taken) - len(old)
+                execute.measure(jobs, prepared, setting, before=before, repeats=repeats)
     finally:
         writer.close()
     return writer.folder
 
 
+def _further(
+    planned: Planned, identities: Mapping[str, str], taken: Sequence[Record]
+) -> Iterator[tuple[Job, ...]]:
+    """Yield shuffled rounds over the cells whose precision and budget ask for another launch.
+
+    Args:
+        taken: the run's records, which grow between two rounds.
+    """
+    most = planned.sampling.max_launches + planned.matrix.tolerance.repeats
+    while True:
+        own = {
+            cell.label: [
+                record
+                for record in taken
+                if record.cell.label == cell.label and record.identity == identities.get(cell.label)
+            ]
+            for cell in planned.plan.cells
+        }
+        wanting = [
+            cell
+            for cell in planned.plan.cells
+            if 0 < len(own[cell.label]) < most
+            and stopping.decide(own[cell.label], planned.sampling).more
+        ]
+        if not wanting:
+            return
+        launched = [record.launch + 1 for records in own.values() for record in records]
+        launch = max(planned.sampling.launches, *launched)
+        yield planned.rounds_of(wanting, range(launch, launch + 1))
+
+
 def _numbered(writer: store.Writer, already: int) -> Callable[[str, int], Path]:
-    return lambda job_id, number: writer.log_path(job_id, already + number)
+    """Return what numbers the logs of a run on and on, however many times it was gone on with."""
+    numbers = itertools.count(already + 1)
+    return lambda job_id, _: writer.log_path(job_id, next(numbers))
 
 
 def _writer(planned: Planned, connected: Connected) -> tuple[store.Writer, list[Record]]:
@@ -249,6 +307,12 @@ def _writer(planned: Planned, connected: Connected) -> tuple[store.Writer, list[
     return writer, store.load_records(folder)
 
 
+def read_host() -> host.HostFacts:
+    """Return the facts of this machine and of its GPUs, where a driver answers."""
+    library = nvml.connect()
+    return host.read(Path("/"), () if library is None else nvml.facts(library))
+
+
 def find_run(name: Path, results: Path) -> Path:
     """Return a run's folder by its path, its name below `results`, or ``latest``.
 
@@ -267,7 +331,7 @@ def find_run(name: Path, results: Path) -> Path:
 
 def describe(planned: Planned, connected: Connected) -> Run:
     """Return run.json's contents for a run that starts now."""
-    facts = host.read(Path("/"))
+    facts = read_host()
     text = planned.matrix.text
     skipped = [skip.cell for skip in planned.plan.skips]
     backend = connected.backend
@@ -290,6 +354,7 @@ def describe(planned: Planned, connected: Connected) -> Run:
         fingerprint=host.fingerprint(facts),
         host=dataclasses.asdict(facts),
         engine=backend.describe(),
+        peak=peak.measure(planned.cores),
     )
 
 
@@ -303,25 +368,26 @@ def _store_skips(
             writer.append(record)
 
 
+def _identities(
+    planned: Planned, prepared: execute.Prepared, backend: str, fingerprint: str
+) -> dict[str, str]:
+    """Return what each cell's records will have as their identity, by the cell's label."""
+    return {
+        job.cell.label: plan.identity(job, made, backend, fingerprint)
+        for job in planned.rounds_of(planned.plan.cells, range(1))
+        if isinstance(made := prepared[job.cell.image], Environment)
+    }
+
+
 def _remaining(
-    planned: Planned,
-    prepared: Mapping[str, Environment | PrepareError],
-    backend: str,
-    fingerprint: str,
-    old: Sequence[Record],
+    jobs: Sequence[Job], identities: Mapping[str, str], old: Sequence[Record]
 ) -> tuple[Job, ...]:
-    identities = {}
-    for job in planned.jobs:
-        made = prepared[job.cell.image]
-        identities[job.id] = ""
-        if isinstance(made, Environment):
-            identities[job.id] = plan.identity(job, made, backend, fingerprint)
     done = [
         record.identity
         for record in old
-        if record.identity is not None and record.status not in REPEATED
+        if record.identity is not None and record.status not in stopping.REPEATED
     ]
-    return plan.remaining(planned.jobs, identities, done)
+    return plan.remaining(jobs, {job.id: identities.get(job.cell.label, "") for job in jobs}, done)
 
 
 def is_whole(cells: Sequence[Cell], records: Sequence[Record]) -> bool:

@@ -173,6 +173,14 @@ def read_parameters(given, kinds, defaults):
     return values
 
 
+def clocked_call(step, batch):
+    """Return what `step` returns for a batch, and the seconds of the clock that it took."""
+    begun = clock()
+    result = step(*batch)
+    ended = clock()
+    return result, ended - begun
+
+
 def versions(*names):
     """Return {name: version} of modules already imported, as each says it of itself."""
     return {name: str(sys.modules[name].__version__) for name in names}
@@ -242,8 +250,15 @@ class Job(object):
             self._phase = None
             self._events.write("phase", name=name, state="end")
 
-    def hello(self, framework, framework_version, libraries, threads, threads_source, data):
-        """Say who measures; right after the import phase. `threads` may be None."""
+    def hello(
+        self, framework, framework_version, libraries, threads, threads_source, data, device=None
+    ):
+        """Say who measures; right after the import phase. `threads` may be None.
+
+        Args:
+            device: what the framework says of the device, after its kind and a colon; by
+                default the kind that was asked for.
+        """
         self._events.write(
             "hello",
             contract=CONTRACT,
@@ -252,7 +267,7 @@ class Job(object):
             language="python",
             language_version=platform.python_version(),
             libraries=libraries,
-            device=self.settings.device,
+            device=device or self.settings.device,
             threads=threads,
             threads_source=threads_source,
             data=data,
@@ -273,7 +288,9 @@ class Job(object):
             self._last_progress = now
             self._events.write("progress", phase=self._phase, done=done, total=total)
 
-    def steps(self, step, batches, items, read_loss=float, synchronised="implicit"):
+    def steps(
+        self, step, batches, items, read_loss=float, synchronised="implicit", timed_call=None
+    ):
         """Do the first step, the warm-up and the measured steps; give samples and losses.
 
         Args:
@@ -283,18 +300,19 @@ class Job(object):
             items: images in each batch.
             read_loss: called outside the timed region.
             synchronised: how `step` knows that its work is done, one of SYNCHRONISED.
+            timed_call: called with `step` and a batch; returns the step's result and its
+                seconds. By default, the clock is read before and after.
         """
         if synchronised not in SYNCHRONISED:
             raise ValueError("synchronised: %r; known: %s" % (synchronised, SYNCHRONISED))
+        timed_call = timed_call or clocked_call
         losses = []
 
         def timed():
             batch = batches[len(losses) % len(batches)]
-            begun = clock()
-            result = step(*batch)
-            ended = clock()
+            result, seconds = timed_call(step, batch)
             losses.append(float(read_loss(result)))
-            return ended - begun
+            return seconds
 
         with self.phase("first-step"):
             first_s = timed()

@@ -168,7 +168,7 @@ def channels_first(steps, kernels):
     flattened = None
     turned = []
     for layer, before, _ in steps:
-        if layer[0] == "convolution":
+        if layer[0] in ("convolution", "strided-convolution"):
             turned.append(numpy.ascontiguousarray(next(rest).transpose(3, 2, 0, 1)))
         elif layer[0] == "flatten":
             flattened = before

@@ -205,6 +205,7 @@ released: "2018-12-07"
 language: python
 language_version: "3.11"
 script: train_tiny.py
+base_licence: none, a test
 workloads: [cifar10-cnn]
 """
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import load_images, load_matrix, wheel_folders
+from runner.config import load_images, load_matrix, share, wheel_folders
 from runner.documents import SCHEMAS
 from runner.errors import ConfigurationError
+from runner.model import Tolerance
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ("tensorflow-1.0.0", "tensorflow-1.13.1", "pytorch-1.0.1")
@@ -105,6 +106,26 @@ def test_a_good_matrix_is_read_whole(tmp_path: Path) -> None:
             "launches: three",
             "line 6: profiles.quick.launches: expected integer, found 'three'",
         ),
+        (
+            "measure_steps: 20",
+            "measure_steps: 20, precission: 1%",
+            "line 6: profiles.quick.precission: unknown key; did you mean 'precision'?",
+        ),
+        (
+            "measure_steps: 20",
+            "measure_steps: 20, precision: 1",
+            "line 6: profiles.quick.precision: expected a share such as 1% or 0.01, found 1",
+        ),
+        (
+            "title: one network",
+            "title: one network\n    precision: narrow",
+            "line 10: suites.decade.precision: expected a share such as 1% or 0.01, found 'narrow'",
+        ),
+        (
+            "limits: {memory_gib: 4, cores: 2}",
+            "disturbance: {other_percent: 5}",
+            "line 4: disturbance.other_percent: unknown key; did you mean 'others_percent'?",
+        ),
         ("schema: 1", "schema: 2", "line 1: schema: is 2; this version of runner reads 1"),
         ("title: one network", "", "line 8: suites.decade: 'title' is missing"),
         (
@@ -120,6 +141,32 @@ def test_each_mistake_is_named_with_its_place(
     found = problems_of(GOOD.replace(old, new), tmp_path)
 
     assert found == [expected]
+
+
+def test_precision_and_disturbance_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.yaml"
+    text = GOOD.replace("launches: 3", "precision: 1%, launches: 3, max_launches: 30")
+    text = text.replace("title: one network", "title: one network\n    precision: 0.02")
+    text += "disturbance: {others_percent: 25, steal_percent: null, swapped_mib: 4, repeats: 0}\n"
+    path.write_text(text, encoding="utf-8")
+
+    matrix = load_matrix(path, IMAGES)
+
+    assert (matrix.profiles["quick"].precision, matrix.profiles["quick"].max_launches) == (0.01, 30)
+    assert matrix.suites["decade"].precision == 0.02
+    assert matrix.tolerance == Tolerance(
+        others_share=0.25, steal_share=None, swapped_bytes=4 * 1024**2, repeats=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("1%", 0.01), ("2.5 %", 0.025), (0.01, 0.01), ("0.5", 0.5), (1, None), (0, None), ("x", None)],
+)
+def test_a_share_is_a_percentage_or_a_number(given: str | float, read: float | None) -> None:
+    found = share(given)
+
+    assert found == (None if read is None else pytest.approx(read))
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
@@ -176,7 +223,8 @@ def test_every_mistake_of_an_image_is_told(tmp_path: Path) -> None:
     write_image(
         tmp_path,
         'framework: torch\nframework_version: "9"\nreleased: "2030-01-01"\nlanguage: python\n'
-        'language_version: "3.11"\nscript: train_torh.py\nworkloads: [vgg61]\n',
+        'language_version: "3.11"\nscript: train_torh.py\nworkloads: [vgg61]\n'
+        "base_licence: none\n",
     )
 
     with pytest.raises(ConfigurationError) as caught:

@@ -15,11 +15,15 @@ PACKAGE = Path(__file__).parent.parent / "runner"
 # A room may import the rooms on lines below its own, never one on its own line or above.
 LINES = (
     ("cli",),
-    ("view", "conform"),
+    ("image_commands", "report_commands", "trust_commands"),
+    ("acceptance",),
+    ("view", "conform", "doctor", "selftest"),
     ("session",),
     ("execute", "report", "images"),
+    ("watching",),
     ("backends", "store", "published"),
-    ("plan", "verdict"),
+    ("plan", "verdict", "stopping", "compare", "agreement"),
+    ("cells",),
     ("contract", "telemetry", "stats", "config", "cifar10"),
     ("documents", "pins", "workloads"),
     ("model", "errors"),

@@ -337,3 +337,119 @@ def test_an_image_that_cannot_be_built_does_not_stop_the_others(project: Path) -
     assert "build-failed" in done.stdout
     [bad] = [record for record in records() if record.status is Status.BUILD_FAILED]
     assert "no-such-package-of-ours" in bad.evidence
+
+
+# Two images with one script: the steps of one take as long in every launch, those of the other
+# take one time or three times as long, in turns. Their launches are counted in a file.
+RESTLESS = TINY_SCRIPT.replace(
+    "time.sleep(0.002)",
+    """time.sleep(0.02 * factor)""",
+).replace(
+    'with job.phase("data"):',
+    """import os
+    factor = 1
+    if os.environ.get("RESTLESS"):
+        with open(os.environ["RESTLESS"], "a+") as file:
+            file.write("x")
+            factor = 3 if file.tell() % 2 else 1
+    with job.phase("data"):""",
+)
+
+
+def restless_project(project: Path) -> None:
+    make_project(project / "more", images=("torch-1.1",))
+    (project / "more/images/torch-1.1").rename(project / "images/torch-1.1")
+    with (project / "images/torch-1.1/image.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"environment: {{RESTLESS: {project / 'count'}}}\n")
+    precise = "launches: 3, precision: 30%, max_launches: 6"
+    text = MATRIX_YAML.replace("launches: 2", precise)
+    Path("matrix.yaml").write_text(text, encoding="utf-8")
+    edit(RESTLESS)
+
+
+def launches() -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {"torch-1.0": [], "torch-1.1": []}
+    for record in records():
+        assert record.status is Status.OK
+        found[record.cell.image].append(record.launch)
+    return found
+
+
+def test_a_cell_is_launched_until_it_is_precise_or_its_launches_are_spent(project: Path) -> None:
+    restless_project(project)
+
+    done = matrix()
+
+    assert done.returncode == 0
+    assert launches() == {"torch-1.0": [0, 1, 2], "torch-1.1": [0, 1, 2, 3, 4, 5]}
+    told = done.stdout.replace("\n", " ")
+    assert "torch-1.0/cifar10-cnn: precision 30 % reached: ±" in told
+    assert "3 of 3 launches, asked for by the first 3" in told
+    assert "torch-1.1/cifar10-cnn: precision 30 % not reached: ±" in told
+    assert "6 of 6 launches, the most there may be (" in told
+
+
+def test_a_precise_run_is_resumed_where_it_stopped(project: Path) -> None:
+    restless_project(project)
+    matrix()
+    folder = store.runs(Path("results"))[-1]
+    whole = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "records.jsonl").write_text("".join(whole[:7]), encoding="utf-8")
+
+    assert matrix("--resume").returncode == 0
+
+    assert {image: len(made) for image, made in launches().items()} == {
+        "torch-1.0": 3,
+        "torch-1.1": 6,
+    }
+    assert matrix("--resume").returncode == 0
+    assert len(records()) == 9
+
+
+def test_a_number_of_launches_on_the_command_line_is_kept_to(project: Path) -> None:
+    restless_project(project)
+
+    assert matrix("--launches", "2").returncode == 0
+
+    assert launches() == {"torch-1.0": [0, 1], "torch-1.1": [0, 1]}
+
+
+def test_a_precision_needs_a_first_batch(project: Path) -> None:
+    text = MATRIX_YAML.replace("launches: 2", "launches: 1, precision: 5%")
+    Path("matrix.yaml").write_text(text, encoding="utf-8")
+
+    done = matrix()
+
+    assert done.returncode == 2
+    assert "the first batch, launches 1, must be at least 2" in done.stderr
+
+
+def test_a_disturbed_job_is_marked_repeated_and_kept(project: Path) -> None:
+    edit(TINY_SCRIPT.replace("time.sleep(0.002)", "time.sleep(0.6)"))
+    spinner = subprocess.Popen(
+        [sys.executable, "-c", "while True: pass"],
+        preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
+    )
+    text = MATRIX_YAML + "disturbance: {others_percent: 30, steal_percent: null, repeats: 1}\n"
+    Path("matrix.yaml").write_text(text, encoding="utf-8")
+    try:
+        done = matrix("--launches", "1")
+    finally:
+        spinner.kill()
+        spinner.wait()
+
+    assert done.returncode == 1
+    first, second = records()
+    assert (first.status, second.status) == (Status.DISTURBED, Status.DISTURBED)
+    assert first.job == second.job
+    assert first.load is not None
+    assert first.load.others_share is not None
+    assert first.load.others_share > 0.3
+    assert "while it measured, others used" in first.reason
+    assert len(first.samples[0].measured_s) == 3
+    assert "disturbed" in done.stdout
+
+    calm = MATRIX_YAML + "disturbance: {others_percent: null, steal_percent: null}\n"
+    Path("matrix.yaml").write_text(calm, encoding="utf-8")
+    assert matrix("--launches", "1", "--resume").returncode == 0
+    assert [record.status for record in records()][2:] == [Status.OK]

@@ -7,7 +7,7 @@ import json
 import pytest
 from rich.console import Console
 
-from runner.model import MemoryUse, Status
+from runner.model import MemoryUse, Sampling, Status
 from runner.report import formats, table
 from runner.report.table import COLUMNS
 from tests.makers import make_cell, make_record, make_run, make_samples
@@ -61,7 +61,7 @@ def test_every_cell_has_a_row_and_every_box_a_number_or_why_not() -> None:
 
 
 def test_one_launch_says_so_where_an_interval_would_stand() -> None:
-    made = table.row(GOOD, [make_record(GOOD)], asked=1)
+    made = table.row(GOOD, [make_record(GOOD)], Sampling(launches=1))
 
     assert made.numbers["interval_percent"] is None
     assert made.missing["interval_percent"] == "one launch"

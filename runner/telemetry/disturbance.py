@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner.telemetry.host import Advice, HostFacts
+from runner.model import GpuUse, Load, Tolerance
+from runner.telemetry.host import Advice, GpuFacts, HostFacts
 
 BUSY_CORES = 0.1
 
@@ -121,6 +122,41 @@ def _hypervisor(facts: HostFacts) -> Advice | None:
     )
 
 
+def of_gpu(gpu: GpuFacts, number: int) -> tuple[Advice, ...]:
+    """Return what of a GPU's settings will disturb; `number` is its index, for the remedies."""
+    command = f"nvidia-smi --id={number}"
+    limited = (
+        gpu.power_limit_w is not None
+        and gpu.default_power_limit_w is not None
+        and gpu.power_limit_w < gpu.default_power_limit_w
+    )
+    found = (
+        (
+            gpu.persistence is False,
+            "persistence mode is off: the driver may be loaded anew for each job",
+            f"{command} --persistence-mode=1",
+        ),
+        (
+            limited,
+            f"its power limit is {gpu.power_limit_w} W, below its own {gpu.default_power_limit_w}",
+            f"{command} --power-limit={gpu.default_power_limit_w}",
+        ),
+        (
+            gpu.mig is True,
+            "it is divided into instances, which share its memory's bandwidth and its power",
+            f"{command} --multi-instance-gpu=0, or compare only within one instance",
+        ),
+        (
+            gpu.accounting is False,
+            "accounting is off: peak memory can only be sampled",
+            f"{command} --accounting-mode=1",
+        ),
+    )
+    return tuple(
+        Advice(problem=problem, remedy=remedy) for holds, problem, remedy in found if holds
+    )
+
+
 def parse_busy_s(text: str, ticks_per_s: int) -> float:
     """Return processor seconds since boot in which cores were not idle, from /proc/stat.
 
@@ -148,3 +184,67 @@ def others_cores(*, machine_s: float, own_s: float, wall_s: float) -> float:
         Cores, at least 0: the kernel counts the one in ticks and the other exactly.
     """
     return max(0.0, (machine_s - own_s) / wall_s)
+
+
+def excesses(load: Load | None, gpu: GpuUse | None, tolerance: Tolerance) -> tuple[str, ...]:
+    """Return in words what disturbed a job more than `tolerance` has it; empty if nothing did.
+
+    What is not known disturbs nobody: a record says None where it could not be seen.
+    """
+    found = [] if load is None else _of_load(load, tolerance)
+    return tuple(filter(None, found + ([] if gpu is None else _of_gpu(gpu, tolerance))))
+
+
+def _of_load(load: Load, tolerance: Tolerance) -> list[str]:
+    return [
+        _above("others used {} of its cores' time", load.others_share, tolerance.others_share),
+        _above(
+            "the hypervisor took {} of its cores' time", load.steal_share, tolerance.steal_share
+        ),
+        _above("processes waited for memory {} of it", load.stall_share, tolerance.stall_share),
+        _swapped(load, tolerance),
+        _slowed("its cores", load.frequency_hz, load.nominal_hz, tolerance),
+        f"its cores slowed themselves down {load.throttle_events} times for heat or power"
+        if tolerance.throttled and load.throttle_events
+        else "",
+    ]
+
+
+def _above(text: str, share: float | None, most: float | None) -> str:
+    if share is None or most is None or share <= most:
+        return ""
+    return f"{text.format(f'{share:.1%}')}, more than {most:.0%}"
+
+
+def _swapped(load: Load, tolerance: Tolerance) -> str:
+    moved, most = load.swapped_bytes, tolerance.swapped_bytes
+    if moved is None or most is None or moved <= most:
+        return ""
+    return f"{moved / 1024**2:.1f} MiB went to or from swap, more than {most / 1024**2:g}"
+
+
+def _slowed(what: str, clock: float | None, nominal: float | None, tolerance: Tolerance) -> str:
+    least = tolerance.frequency_share
+    if clock is None or nominal is None or least is None or clock >= least * nominal:
+        return ""
+    return (
+        f"{what} ran at {clock / 1e9:.2f} GHz, below {least:.0%} of their {nominal / 1e9:.2f} GHz"
+    )
+
+
+# Reasons that mean slower than the GPU can for long: heat and hardware limits. A power cap is
+# how a GPU under load works by its design, and the clocks are judged by themselves.
+DISTURBING_REASONS = ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake", "sw_thermal_slowdown")
+
+
+def _of_gpu(gpu: GpuUse, tolerance: Tolerance) -> list[str]:
+    reasons = [reason for reason in gpu.throttle_reasons if reason in DISTURBING_REASONS]
+    return [
+        _slowed("the GPU's processors", gpu.clock_hz, gpu.nominal_hz, tolerance),
+        f"the GPU slowed itself down: {', '.join(reasons)}"
+        if tolerance.throttled and reasons
+        else "",
+        f"{gpu.others} other processes were on the GPU"
+        if tolerance.shared_gpu and gpu.others
+        else "",
+    ]

@@ -6,11 +6,14 @@ What is not there is None, never guessed. Sources: proc(5), Documentation/admin-
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _GIB = 1024**3
 _CPUS = "sys/devices/system/cpu"
@@ -32,6 +35,50 @@ _FINGERPRINT = (
     "transparent_hugepages",
     "virtualised",
 )
+_GPU_FINGERPRINT = (
+    "name",
+    "driver",
+    "cuda",
+    "memory_bytes",
+    "compute_capability",
+    "power_limit_w",
+    "sm_clock_hz",
+    "highest_sm_clock_hz",
+    "highest_memory_clock_hz",
+    "ecc",
+    "mig",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuFacts:
+    """A GPU as its driver describes it. Each field is None where the driver does not say.
+
+    Attributes:
+        cuda: the newest version of CUDA that the driver bears.
+        power_limit_w: enforced now.
+        sm_clock_hz: application clock set now.
+        mig: whether it is divided into instances.
+        persistence: whether the driver stays loaded without a client.
+        accounting: whether the driver keeps high-water marks of each process.
+    """
+
+    name: str
+    uuid: str
+    driver: str | None = None
+    cuda: str | None = None
+    memory_bytes: int | None = None
+    compute_capability: str | None = None
+    power_limit_w: float | None = None
+    default_power_limit_w: float | None = None
+    sm_clock_hz: float | None = None
+    default_sm_clock_hz: float | None = None
+    highest_sm_clock_hz: float | None = None
+    highest_memory_clock_hz: float | None = None
+    ecc: bool | None = None
+    mig: bool | None = None
+    persistence: bool | None = None
+    accounting: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +97,7 @@ class HostFacts:
         transparent_hugepages: ``always``, ``madvise`` or ``never``.
         virtualised: whether the processor says that a hypervisor is below; x86 only.
         load_average: runnable or blocked tasks, averaged over the last minute.
+        gpus: in NVML's order; empty where no driver answers.
     """
 
     cpu_model: str | None
@@ -71,6 +119,7 @@ class HostFacts:
     virtualised: bool | None
     load_average: float | None
     os_release: str | None
+    gpus: tuple[GpuFacts, ...] = ()
 
     @property
     def memory_gib(self) -> int | None:
@@ -86,8 +135,8 @@ class Advice:
     remedy: str
 
 
-def read(root: Path = Path("/")) -> HostFacts:
-    """Read the facts below `root`, which tests replace."""
+def read(root: Path = Path("/"), gpus: tuple[GpuFacts, ...] = ()) -> HostFacts:
+    """Read the facts below `root`, which tests replace; `gpus` come from ``nvml.facts``."""
     processor = _text(root / "proc/cpuinfo")
     memory = _sizes(_text(root / "proc/meminfo"))
     siblings = _siblings(root)
@@ -112,6 +161,7 @@ def read(root: Path = Path("/")) -> HostFacts:
         virtualised=_virtualised(processor),
         load_average=_load(_text(root / "proc/loadavg")),
         os_release=_os_release(_text(root / "etc/os-release")),
+        gpus=gpus,
     )
 
 
@@ -210,28 +260,39 @@ def _os_release(text: str | None) -> str | None:
     return None if found is None else found.group(1)
 
 
+def from_plain(stored: Mapping[str, object]) -> HostFacts:
+    """Return facts from what a run stored of them; what it lacks is unknown."""
+    unknown = dict.fromkeys((field.name for field in dataclasses.fields(HostFacts)), None)
+    empty: dict[str, object] = {"siblings": (), "mitigations": {}, "gpus": ()}
+    return msgspec.convert({**unknown, **empty, **stored}, HostFacts, strict=False)
+
+
 def fingerprint(facts: HostFacts) -> str:
     """Return a short hash over what must agree for two results to be of like hardware."""
-    text = "\n".join(f"{name}={_stable(facts, name)}" for name in _FINGERPRINT)
+    agreed = _agreed(facts)
+    text = "\n".join(f"{name}={agreed[name]!r}" for name in sorted(agreed))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _stable(facts: HostFacts, name: str) -> str:
-    value = getattr(facts, name)
-    return repr(sorted(value.items()) if isinstance(value, dict) else value)
+def _agreed(facts: HostFacts) -> dict[str, object]:
+    """Return each fact of the fingerprint by its name; those of a part by ``part.name``."""
+    found: dict[str, object] = {}
+    for name in _FINGERPRINT:
+        value = getattr(facts, name)
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            found[name] = value
+    for number, gpu in enumerate(facts.gpus):
+        found |= {f"gpu{number}.{name}": getattr(gpu, name) for name in _GPU_FINGERPRINT}
+    return found
 
 
 def differences(one: HostFacts, other: HostFacts) -> tuple[str, ...]:
     """Name each fact of the fingerprint that differs, with both values; empty if none does."""
-    found = []
-    for name in _FINGERPRINT:
-        left, right = getattr(one, name), getattr(other, name)
-        if isinstance(left, dict) and isinstance(right, dict):
-            found += [
-                f"{name}.{key}: {left.get(key)!r} and {right.get(key)!r}"
-                for key in sorted(left.keys() | right.keys())
-                if left.get(key) != right.get(key)
-            ]
-        elif left != right:
-            found.append(f"{name}: {left!r} and {right!r}")
-    return tuple(found)
+    left, right = _agreed(one), _agreed(other)
+    return tuple(
+        f"{name}: {left.get(name)!r} and {right.get(name)!r}"
+        for name in sorted(left.keys() | right.keys())
+        if left.get(name) != right.get(name)
+    )

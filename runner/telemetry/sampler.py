@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runner.model import MemoryReading, MemoryUse
@@ -66,6 +66,30 @@ def _distance_s(time_s: float, window: Window) -> float:
 def spare_cores(job_cores: tuple[int, ...]) -> frozenset[int]:
     """Return the cores that this process may use and the job does not; empty if none is left."""
     return frozenset(os.sched_getaffinity(0)) - frozenset(job_cores)
+
+
+def keep_off(job_cores: tuple[int, ...]) -> None:
+    """Keep the calling thread off the job's cores, where there are others."""
+    cores = spare_cores(job_cores)
+    if cores and job_cores:
+        with contextlib.suppress(OSError):  # a core may go offline
+            os.sched_setaffinity(0, cores)
+
+
+def paced(stopping: threading.Event, interval_s: float) -> Iterator[None]:
+    """Yield once every `interval_s` until `stopping` is set.
+
+    By the schedule and not after the work, so that slow readings do not stretch it; what was
+    missed is not made up for.
+    """
+    due_s = time.monotonic()
+    while not stopping.is_set():
+        yield
+        now_s = time.monotonic()
+        due_s += interval_s
+        if due_s <= now_s:
+            due_s = now_s + interval_s
+        stopping.wait(due_s - now_s)
 
 
 class MemorySampler:
@@ -151,22 +175,11 @@ class MemorySampler:
         )
 
     def _take(self) -> None:
-        cores = spare_cores(self._job_cores)
-        if cores and self._job_cores:
-            with contextlib.suppress(OSError):  # a core may go offline
-                os.sched_setaffinity(0, cores)
-        due_s = time.monotonic()
-        while not self._stopping.is_set():
+        keep_off(self._job_cores)
+        for _ in paced(self._stopping, self._interval_s):
             reading = self._read()
-            now_s = time.monotonic()
             if reading is not None:
-                self._samples.append(Sample(time_s=now_s, reading=reading))
-            # by the schedule and not after the reading, so that slow readings do not stretch it;
-            # what was missed is not made up for
-            due_s += self._interval_s
-            if due_s <= now_s:
-                due_s = now_s + self._interval_s
-            self._stopping.wait(due_s - now_s)
+                self._samples.append(Sample(time_s=time.monotonic(), reading=reading))
 
 
 def _unknown() -> None:

@@ -1,0 +1,131 @@
+"""Did the images of a run compute the same thing? Parameters, shapes and losses side by side.
+
+All scripts start from the same weights and see the same data, so that losses can be held
+against each other: the first step's, and that after some updates. Pure functions.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from runner import cells
+from runner.model import Record
+from runner.workloads import WORKLOADS
+
+UPDATES = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """How far a loss may be from the median over the images, as a share of it.
+
+    Attributes:
+        first: before any update: rounding, and masks where there is dropout.
+        later: after UPDATES updates, which let small differences grow.
+    """
+
+    first: float
+    later: float
+
+
+# float32 sums in another order differ in the sixth digit or so; a batch's masks by a percent
+EXACT = Tolerance(first=1e-4, later=1e-2)
+LOOSE = Tolerance(first=0.05, later=0.3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """What the images of one workload came to.
+
+    Attributes:
+        agrees: whether everything is within the tolerance.
+        text: the same in words, with figures, and who is outside.
+    """
+
+    workload: str
+    agrees: bool
+    text: str
+
+
+def check(records: Sequence[Record]) -> tuple[Agreement, ...]:
+    """Hold the images of each workload, with the same parameters, against each other."""
+    groups: dict[tuple[object, ...], dict[str, Record]] = {}
+    for own in cells.by_cell(records).values():
+        for record in cells.good(cells.current(own))[:1]:
+            groups.setdefault(_work(record), {}).setdefault(_name(record), record)
+    return tuple(_agreement(found) for found in groups.values() if len(found) > 1)
+
+
+def _work(record: Record) -> tuple[object, ...]:
+    """Return what must be the same for losses to be: a compiler changes speed alone."""
+    parameters = sorted(
+        (name, value) for name, value in record.cell.parameters.items() if name != "compiler"
+    )
+    data = record.hello.data if record.hello is not None else ""
+    return (record.cell.workload, *parameters, record.seed, data)
+
+
+def _name(record: Record) -> str:
+    return "/".join(filter(None, (record.cell.image, record.cell.variant)))
+
+
+def _agreement(found: dict[str, Record]) -> Agreement:
+    first = next(iter(found.values()))
+    workload = WORKLOADS[first.cell.workload]
+    tolerance = LOOSE if workload.dropout else EXACT
+    parts = [
+        *_equal(found),
+        _losses("first loss", found, 0, tolerance.first),
+        _losses(f"loss after {UPDATES} updates", found, UPDATES, tolerance.later),
+    ]
+    told = "; ".join(part.text for part in parts if part.text)
+    why = ", each framework with dropout masks of its own" if workload.dropout else ""
+    batch = first.cell.parameters.get("batch")
+    agrees = all(part.agrees for part in parts)
+    verdict = "agree" if agrees else "DISAGREE"
+    return Agreement(
+        workload=workload.name,
+        agrees=agrees,
+        text=f"{len(found)} images {verdict} on {workload.name}, batch {batch}{why}: {told}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    agrees: bool
+    text: str
+
+
+def _equal(found: dict[str, Record]) -> Iterator[_Part]:
+    """Hold parameter counts and output shapes against each other."""
+    for name, shown in (("parameters", "parameters"), ("output_shape", "output")):
+        values: dict[str, list[str]] = {}
+        for image, record in found.items():
+            value = next((c.value for c in record.checks if c.name == name), "not told")
+            values.setdefault(value, []).append(image)
+        agrees = len(values) == 1
+        listed = "; ".join(f"{value} of {', '.join(names)}" for value, names in values.items())
+        yield _Part(agrees=agrees, text=f"{shown} {next(iter(values)) if agrees else listed}")
+
+
+def _losses(name: str, found: dict[str, Record], step: int, most: float) -> _Part:
+    losses = {
+        image: loss
+        for image, record in found.items()
+        if len(record.losses) > step and (loss := record.losses[step]) is not None
+    }
+    if len(losses) < 2:
+        return _Part(agrees=True, text="")
+    middle = statistics.median(losses.values())
+    outside = {
+        image: loss for image, loss in losses.items() if abs(loss - middle) > most * abs(middle)
+    }
+    told = f"{name} {min(losses.values()):.5g} to {max(losses.values()):.5g}"
+    if not outside:
+        return _Part(agrees=True, text=f"{told}, within {most:.2%} of the median")
+    who = ", ".join(f"{image} has {loss:.5g}" for image, loss in outside.items())
+    return _Part(
+        agrees=False, text=f"{told}, not within {most:.2%} of the median {middle:.5g}: {who}"
+    )

@@ -1,0 +1,41 @@
+"""A run's records cell by cell, and what of them counts. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runner.model import Record, Status
+from runner.stats.steady import SteadyParts, find_steady_parts
+
+
+def by_cell(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records of each cell, by its label, oldest first."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.cell.label, []).append(record)
+    return found
+
+
+def current(records: Sequence[Record]) -> list[Record]:
+    """Return a cell's records of its latest identity: an edited script's are another result."""
+    known = [record.identity for record in records if record.identity is not None]
+    return [record for record in records if not known or record.identity in (None, known[-1])]
+
+
+def good(records: Iterable[Record]) -> list[Record]:
+    """Return those that ended ``ok``: they alone give numbers."""
+    return [record for record in records if record.status is Status.OK]
+
+
+def steady_parts(records: Sequence[Record]) -> SteadyParts:
+    """Return the steady part of the launches of a cell, all of which ended ``ok``."""
+    return find_steady_parts([record.samples[0].measured_s for record in records])
+
+
+def why(records: Sequence[Record]) -> tuple[Status, str]:
+    """Return the commonest failure of a cell, the latest of equals, and its reason."""
+    if not records:
+        return Status.KILLED, "not measured: the run ended before its turn"
+    statuses = [record.status for record in records]
+    latest = max(records, key=lambda record: (statuses.count(record.status), record.started_at))
+    return latest.status, latest.reason

@@ -1,0 +1,208 @@
+"""What on this machine will disturb a measurement or stand in its way, and what to do about it.
+
+A check is a function from what is known of the machine to rows; a new one is one more line in
+CHECKS. Nothing is changed: the remedies are for the user to choose.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import session
+from runner.backends import PrepareError, connect, environments, job_cgroup
+from runner.backends.job_cgroup import Hierarchy
+from runner.errors import BackendUnavailable
+from runner.model import Image
+from runner.telemetry import disturbance, host
+from runner.telemetry.host import Advice
+
+LOOK_S = 1.0
+# an image of the heavier releases takes 2 to 4 GB, its environment outside as much again
+LEAST_FREE_BYTES = 20 * 1024**3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One finding.
+
+    Attributes:
+        state: ``ok``; ``note``: numbers will be worse for it, or some cells have none;
+            ``problem``: nothing can be measured that way.
+        remedy: what to do; empty where nothing needs to be done.
+    """
+
+    area: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What the checks look at.
+
+    Attributes:
+        job_cores: those that a job of the default limits would have.
+        others_cores: how many cores others keep busy now; None if it was not measured.
+    """
+
+    root: Path
+    images: Mapping[str, Image]
+    wheels: tuple[Path, ...]
+    results: Path
+    facts: host.HostFacts
+    job_cores: tuple[int, ...]
+    others_cores: float | None
+
+
+Check = Callable[[Machine], Iterator[Row]]
+
+
+def look(
+    root: Path, images: Mapping[str, Image], wheels: tuple[Path, ...], results: Path, cores: int
+) -> Machine:
+    """Read this machine, and for a second how busy others keep it."""
+    return Machine(
+        root=root,
+        images=images,
+        wheels=wheels,
+        results=results,
+        facts=session.read_host(),
+        job_cores=session.choose_cores(cores),
+        others_cores=_others(LOOK_S),
+    )
+
+
+def _others(seconds: float) -> float | None:
+    try:
+        before, own, started = disturbance.busy_s(), time.process_time(), time.monotonic()
+        time.sleep(seconds)
+        return disturbance.others_cores(
+            machine_s=disturbance.busy_s() - before,
+            own_s=time.process_time() - own,
+            wall_s=time.monotonic() - started,
+        )
+    except OSError:
+        return None
+
+
+def examine(machine: Machine) -> tuple[Row, ...]:
+    """Return every row of every check, in the order of CHECKS."""
+    return tuple(row for check in CHECKS.values() for row in check(machine))
+
+
+def _quiet(machine: Machine) -> Iterator[Row]:
+    found = disturbance.disturbances(
+        machine.facts, job_cores=machine.job_cores, others_cores=machine.others_cores
+    )
+    yield from (_note("machine", advice) for advice in found)
+    if not found:
+        yield Row(area="machine", state="ok", found="nothing that is known to disturb")
+
+
+def _note(area: str, advice: Advice) -> Row:
+    return Row(area=area, state="note", found=advice.problem, remedy=advice.remedy)
+
+
+def _engine(machine: Machine) -> Iterator[Row]:
+    try:
+        engine = connect("docker", machine.root, machine.wheels).describe()
+    except BackendUnavailable as error:
+        yield Row(
+            area="engine",
+            state="note",
+            found=" ".join(str(error).split()),
+            remedy="start an engine, or measure with --backend process",
+        )
+        return
+    named = f"{engine.get('engine', 'engine')} {engine.get('version', '')}".strip()
+    yield Row(area="engine", state="ok", found=f"{named} answers at {engine.get('socket', '')}")
+    if unlimited := engine.get("not limited"):
+        yield Row(
+            area="engine",
+            state="problem",
+            found=f"its kernel cannot limit {unlimited}",
+            remedy="boot with cgroup_enable=memory swapaccount=1, or use another machine",
+        )
+
+
+def _limits(machine: Machine) -> Iterator[Row]:  # noqa: ARG001 - every check takes the machine
+    found = job_cgroup.find()
+    if isinstance(found, Hierarchy):
+        yield Row(
+            area="process backend",
+            state="ok",
+            found=f"limits are kept by the kernel (cgroup v{found.version})",
+        )
+        return
+    yield Row(
+        area="process backend",
+        state="note",
+        found=f"no control groups of its own ({found}): memory is looked at ten times a second, "
+        "and processor time of others cannot be told from the job's",
+        remedy="start it as root, or in a delegated group: systemd-run --user --scope "
+        "--property=Delegate=yes runner ...",
+    )
+
+
+def _interpreters(machine: Machine) -> Iterator[Row]:
+    """Say for each image whether the process backend could make its environment here."""
+    for image in machine.images.values():
+        area = f"image {image.name}"
+        try:
+            recipe = environments.recipe(image, machine.wheels)
+        except PrepareError as error:
+            yield Row(
+                area=area,
+                state="note",
+                found=f"not for the process backend: {error}",
+                remedy="as it says, or --backend docker",
+            )
+            continue
+        python = recipe.interpreter
+        found = f"Python {python.version} ({python.found_by}): {python.path}"
+        yield Row(area=area, state="ok", found=found)
+
+
+def _disk(machine: Machine) -> Iterator[Row]:
+    places = {"environments": session.cache_folder(), "results": machine.results.absolute()}
+    for name, place in places.items():
+        there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+        free = shutil.disk_usage(there).free
+        gib = f"{free / 1024**3:.0f} GiB free for {name} ({place})"
+        if free < LEAST_FREE_BYTES and name == "environments":
+            yield Row(
+                area="disk",
+                state="note",
+                found=f"{gib}; all images together need about {LEAST_FREE_BYTES // 1024**3} GiB",
+                remedy="free some, or set XDG_CACHE_HOME to a larger disk",
+            )
+        else:
+            yield Row(area="disk", state="ok", found=gib)
+
+
+def _gpus(machine: Machine) -> Iterator[Row]:
+    if not machine.facts.gpus:
+        yield Row(
+            area="gpu",
+            state="ok",
+            found="no NVIDIA driver answers: cells on cuda will be unsupported-device",
+        )
+    for number, gpu in enumerate(machine.facts.gpus):
+        area = f"gpu {number}"
+        yield Row(area=area, state="ok", found=f"{gpu.name}, driver {gpu.driver}, CUDA {gpu.cuda}")
+        yield from (_note(area, advice) for advice in disturbance.of_gpu(gpu, number))
+
+
+CHECKS: dict[str, Check] = {
+    "quiet": _quiet,
+    "engine": _engine,
+    "limits": _limits,
+    "disk": _disk,
+    "gpus": _gpus,
+    "interpreters": _interpreters,
+}

@@ -1,0 +1,141 @@
+"""Did the images of a run compute the same thing, and how much of it a second."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from runner import agreement
+from runner.agreement import EXACT, LOOSE
+from runner.model import Check, Peak, Record
+from runner.report import table
+from runner.telemetry import peak
+from runner.workloads import WORKLOADS
+from tests.makers import make_cell, make_hello, make_record, make_run, make_samples
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+LOSSES = (6.9, 6.8, 6.7, 6.6, 6.5, 6.4, 6.3)
+
+
+def record(image: str, scale: float = 1.0, workload: str = "vgg16", **changes: object) -> Record:
+    cell = make_cell(image, workload)
+    checks = (
+        Check(name="parameters", value="138357544", expected="138357544", passed=True),
+        Check(name="output_shape", value="[1, 1000]", expected="[1, 1000]", passed=True),
+    )
+    fields: dict[str, object] = {"losses": tuple(scale * loss for loss in LOSSES), "checks": checks, **changes}
+    return make_record(cell, 0, **fields)
+
+
+def test_images_that_start_and_learn_alike_agree_with_figures() -> None:
+    [found] = agreement.check([record("torch-1.0"), record("jax-0.1", 1.00001)])
+
+    assert found.agrees
+    assert found.text == (
+        "2 images agree on vgg16, batch 1: parameters 138357544; output [1, 1000]; "
+        "first loss 6.9 to 6.9001, within 0.01% of the median; "
+        "loss after 5 updates 6.4 to 6.4001, within 1.00% of the median"
+    )
+
+
+def test_the_one_that_computes_something_else_is_named() -> None:
+    same = [record("torch-1.0"), record("jax-0.1"), record("tensorflow-1.0", 1.0)]
+
+    [found] = agreement.check([*same, record("theano-0.9", 1.001)])
+
+    assert not found.agrees
+    assert "4 images DISAGREE on vgg16" in found.text
+    assert "not within 0.01% of the median 6.9: theano-0.9 has 6.9069" in found.text
+
+
+def test_what_has_dropout_is_compared_loosely_and_says_why() -> None:
+    workload = "cifar10-cnn"
+    near, far = record("jax-0.1", 1.02, workload), record("jax-0.1", 1.5, workload)
+
+    [agreed] = agreement.check([record("torch-1.0", 1.0, workload), near])
+    [parted] = agreement.check([record("torch-1.0", 1.0, workload), far])
+
+    assert agreed.agrees
+    assert "each framework with dropout masks of its own" in agreed.text
+    assert not parted.agrees
+    assert LOOSE.first > EXACT.first
+
+
+def test_parameters_and_shapes_are_held_against_each_other_too() -> None:
+    odd = Check(name="parameters", value="138357543", expected="138357544", passed=True)
+
+    [found] = agreement.check([record("torch-1.0"), record("jax-0.1", checks=(odd,))])
+
+    assert not found.agrees
+    assert "parameters 138357544 of torch-1.0; 138357543 of jax-0.1" in found.text
+
+
+def test_only_the_same_work_is_held_together() -> None:
+    other_data = make_hello(data="real images")
+    alone = [record("torch-1.0"), record("jax-0.1", seed=2), record("x-1", hello=other_data)]
+
+    assert agreement.check(alone) == ()
+    assert agreement.check([record("torch-1.0")]) == ()
+
+
+def test_a_loss_that_was_not_finite_is_left_to_its_own_check() -> None:
+    [found] = agreement.check([record("torch-1.0"), record("jax-0.1", losses=(None,) * 7)])
+
+    assert "first loss" not in found.text
+
+
+def test_the_table_tells_of_agreement_and_of_peak() -> None:
+    cells = (make_cell("torch-1.0", "vgg16"), make_cell("jax-0.1", "vgg16"))
+    records = [
+        record("torch-1.0", samples=(make_samples(2.0, 2.0),)),
+        record("jax-0.1", samples=(make_samples(4.0, 4.0),)),
+    ]
+    found = Peak(flops=1e14, method="a product of matrices")
+
+    made = table.build(make_run(cells, peak=found), records)
+
+    assert any("2 images agree on vgg16" in remark for remark in made.remarks)
+    assert any("peak: 1e+05 GFLOP/s, a product of matrices" in remark for remark in made.remarks)
+    # the samples' 128 images in 2 s, each 2 x 46,324,088,832 operations
+    assert made.rows[0].numbers["gflops"] == pytest.approx(128 / 2 * 2 * 46.324088832)
+    assert made.rows[0].numbers["peak_percent"] == pytest.approx(5.929, rel=1e-3)
+    without = table.build(make_run(cells), records).rows[0]
+    assert without.numbers["peak_percent"] is None
+    assert without.missing["peak_percent"] == "not measured"
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return importlib.import_module("networks")
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_stated_operations_are_those_of_the_network(networks: ModuleType, name: str) -> None:
+    network = networks.NETWORKS[name]
+    forward = []
+    for layer, before, after in networks.walk(network):
+        if layer[0].endswith("convolution"):
+            forward.append(math.prod(after) * layer[2] ** 2 * before[2])
+        elif layer[0] == "dense":
+            forward.append(before[0] * after[0])
+
+    assert WORKLOADS[name].multiply_adds == 3 * sum(forward) - forward[0]
+    has_dropout = any(layer[0] == "dropout" for layer in network.layers)
+    assert WORKLOADS[name].dropout == has_dropout
+
+
+def test_the_peak_of_this_machine_is_measured() -> None:
+    found = peak.measure((0,), size=64, products=2)
+
+    assert found is not None
+    assert found.flops > 1e6
+    assert "float32 matrix product of 64 x 64, NumPy" in found.method
+    assert "1 threads outside any container" in found.method
+    assert peak.measure((10**6,)) is None

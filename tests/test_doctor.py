@@ -1,0 +1,108 @@
+"""What stands in the way of a measurement, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner import doctor
+from runner.doctor import Machine, Row
+from runner.telemetry import disturbance, host
+from runner.telemetry.host import GpuFacts
+from tests.host_trees import unpack
+from tests.makers import make_image
+
+
+def machine(tmp_path: Path, name: str, **changes: object) -> Machine:
+    made = Machine(
+        root=tmp_path,
+        images={},
+        wheels=(),
+        results=tmp_path / "results",
+        facts=host.read(unpack(name, tmp_path)),
+        job_cores=(0, 1),
+        others_cores=0.0,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def rows(check: str, looked_at: Machine) -> list[Row]:
+    return list(doctor.CHECKS[check](looked_at))
+
+
+def test_a_laptop_has_much_to_be_told_and_each_row_says_what_to_do(tmp_path: Path) -> None:
+    found = rows("quiet", machine(tmp_path, "intel-laptop", others_cores=1.5))
+
+    assert {row.state for row in found} == {"note"}
+    assert all(row.remedy for row in found)
+    text = " ".join(row.found for row in found)
+    for word in ("governor", "turbo", "swap", "multithreading", "1.50 cores"):
+        assert word in text
+
+
+def test_a_machine_that_is_made_ready_is_ok(tmp_path: Path) -> None:
+    assert [row.state for row in rows("quiet", machine(tmp_path, "amd-server"))] == ["ok"]
+
+
+def test_without_an_engine_it_says_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    [row] = rows("engine", machine(tmp_path, "amd-server"))
+
+    assert row.state == "note"
+    assert "/nowhere/docker.sock" in row.found
+    assert "--backend process" in row.remedy
+
+
+def test_images_are_told_by_the_python_they_would_have(tmp_path: Path) -> None:
+    good = replace(make_image("torch-1.0"), language_version="3.11")
+    lost = replace(make_image("torch-0.1"), language_version="3.99")
+    other = replace(make_image("flux-0.6"), language="julia", language_version="1.0")
+    looked_at = machine(tmp_path, "amd-server", images={i.name: i for i in (good, lost, other)})
+
+    first, second, third = rows("interpreters", looked_at)
+
+    assert first.state == "ok"
+    assert "Python 3.11" in first.found
+    assert (second.state, third.state) == ("note", "note")
+    assert "no Python 3.99" in second.found
+    assert "julia" in third.found
+
+
+def test_a_gpu_is_told_with_its_settings(tmp_path: Path) -> None:
+    gpu = GpuFacts(
+        name="NVIDIA H100",
+        uuid="GPU-1",
+        driver="550.54",
+        cuda="12.4",
+        power_limit_w=500.0,
+        default_power_limit_w=700.0,
+        persistence=False,
+        accounting=True,
+        mig=False,
+    )
+    looked_at = machine(tmp_path, "amd-server")
+    looked_at = replace(looked_at, facts=replace(looked_at.facts, gpus=(gpu,)))
+
+    head, *found = rows("gpus", looked_at)
+
+    assert head.found == "NVIDIA H100, driver 550.54, CUDA 12.4"
+    assert [row.remedy for row in found] == [
+        "nvidia-smi --id=0 --persistence-mode=1",
+        "nvidia-smi --id=0 --power-limit=700.0",
+    ]
+    assert disturbance.of_gpu(GpuFacts(name="old", uuid=""), 0) == ()
+
+
+def test_this_machine_is_examined_whole(tmp_path: Path) -> None:
+    looked_at = doctor.look(tmp_path, {}, (), tmp_path / "results", 1)
+
+    found = doctor.examine(looked_at)
+
+    assert {row.area for row in found} >= {"machine", "engine", "process backend", "disk", "gpu"}
+    assert looked_at.others_cores is not None
+    assert all(row.remedy for row in found if row.state != "ok")
