@@ -56,7 +56,10 @@ def verified(
 def _unpack(archive: Path, target: Path) -> None:
     staged = target.with_suffix(".tmp")
     with tarfile.open(archive) as tar:
-        member = tar.extractfile(MEMBER)
+        try:
+            member = tar.extractfile(MEMBER)
+        except KeyError:
+            member = None
         if member is None:
             raise ConfigurationError(str(archive), [f"has no file {MEMBER}"])
         with staged.open("wb") as file:
