@@ -115,8 +115,9 @@ def check_all(asked: argparse.Namespace, console: Console) -> int:
     count, problems = static.check(asked.root.resolve())
     for problem in problems:
         _say(console, problem)
+    images = "1 image" if count == 1 else f"{count} images"
     many = "problem" if len(problems) == 1 else "problems"
-    _say(console, f"{count} images, {len(problems) or 'no'} {many}")
+    _say(console, f"{images}, {len(problems) or 'no'} {many}")
     return BROKEN if problems else OK
 
 
@@ -153,8 +154,9 @@ def _lock(asked: argparse.Namespace, console: Console) -> int:
 
     image = _image(asked)
     known = registry.configured()
-    for url in known.left_out:
-        _say(console, f"left out: index {url}, a folder of this machine")
+    if known.left_out:
+        many = len(known.left_out)
+        _say(console, f"left out: {many} of pip's indexes, which are folders of this machine")
     changes = locking.lock(
         image, asked.root.resolve(), known, _folders(asked), upgrade=asked.upgrade
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +109,3 @@ def _unchanged(wheel: Path) -> dict[str, str]:
 def sums(files: dict[str, Path]) -> str:
     """Return the text of SHA256SUMS for files by the names that they have beside it."""
     return "".join(f"{file_sha256(path)}  {name}\n" for name, path in sorted(files.items()))
-
-
-def text_sha256(text: str) -> str:
-    """Return the hexadecimal SHA-256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -79,6 +79,9 @@ def lock(
     else:
         body = _compiled(image, root, registry, folders, options, program, old, upgrade)
         command = _shown(image, options, with_wheels=_serves(body, folders))
+    if unhashed := list(requirements.loose(body)):
+        msg = f"{image.name}: the lock is kept as it is: " + "; ".join(unhashed)
+        raise LockError(msg)
     found = changes(old, body)
     if found or not old:
         write_whole(target, header(image, command) + body)
@@ -178,18 +181,33 @@ def _compiled(
     old: str,
     upgrade: bool,
 ) -> str:
+    more = (*options, *(("--upgrade",) if upgrade else ()), _asked(image))
+    try:
+        return _uv(root, registry, folders, program, more, old)
+    except LockError as error:
+        raise LockError(_unresolved(image, str(error))) from error
+
+
+def _uv(
+    root: Path,
+    registry: Registry,
+    folders: tuple[Path, ...],
+    program: Path,
+    more: Sequence[str],
+    old: str,
+) -> str:
+    """Have uv resolve and return the lock's lines; it keeps to the versions of `old`."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "lock"
-        output.write_text(old, encoding="utf-8")  # the resolver keeps to what is locked in it
+        output.write_text(old, encoding="utf-8")
         command = [
             uv.find_uv_bin(),
-            *("pip", "compile", "--no-config", "--python", str(program)),
+            *("pip", "compile", "--no-config", "--quiet", "--python", str(program)),
             *_FORM,
-            *options,
             *(word for place in folders for word in ("--find-links", str(place.absolute()))),
             *(() if _is_like_images() else ("--python-platform", _PLATFORM)),
-            *(("--upgrade",) if upgrade else ()),
-            *("--quiet", "--output-file", str(output), _asked(image)),
+            *("--output-file", str(output)),
+            *more,
         ]
         done = subprocess.run(
             command,
@@ -202,8 +220,31 @@ def _compiled(
             check=False,
         )
         if done.returncode:
-            raise LockError(_unresolved(image, done.stderr))
+            raise LockError(done.stderr.strip())
         return output.read_text(encoding="utf-8")
+
+
+def in_registry(
+    image: Image, root: Path, registry: Registry, folders: tuple[Path, ...]
+) -> dict[str, requirements.Locked]:
+    """Return the locked versions with the hashes that the registry and the folders have now.
+
+    Raises:
+        LockError: a version is gone, or this machine has no Python to ask with.
+    """
+    if _version(image) < _OLDEST_OF_UV:
+        msg = f"Python {image.language_version} is older than uv can ask for"
+        raise LockError(msg)
+    locked = requirements.locked(pins.lock_path(image).read_text(encoding="utf-8"))
+    pinned = "".join(f"{package.name}=={package.version}\n" for package in locked.values())
+    options = requirements.lock_options((image.folder / "requirements.in").read_text("utf-8"))
+    # Only where it is asked for: without dependencies, uv hashes no wheel of a folder.
+    kept = [option for option in options if option == "--no-deps"]
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "pinned.in"
+        asked.write_text(pinned, encoding="utf-8")
+        body = _uv(root, registry, folders, _interpreter(image), (*kept, str(asked)), "")
+    return requirements.locked(body)
 
 
 _FORM = ("--generate-hashes", "--no-header", "--no-annotate")

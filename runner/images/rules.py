@@ -19,6 +19,8 @@ MARK = "FILL"
 _DIGEST = re.compile(r"^[^@\s]+:[^@\s:/]+@sha256:[0-9a-f]{64}$")
 _PAIR = re.compile(r"([a-z][a-z_]*(?:-[a-z][a-z_]*)*)-(\d[^-]*)(?:-|$)")
 _MARKED = re.compile(rf"#.*\b{MARK}\b:? ?(.*)$")
+# What a comment says where a digest can be cited but once, for a reader to see.
+_ONE_SOURCE = "Only one source was found"
 _BUILDS = ("cpu", "gpu")
 
 
@@ -84,11 +86,12 @@ def _base_is_pinned(files: Files) -> Iterator[str]:
         return
     if not _DIGEST.match(reference):
         yield f"Dockerfile: BASE is {reference!r}, expected a tag and @sha256: with 64 hex digits"
-    sources = dockerfile.base_sources(files.dockerfile)
-    if len(set(sources)) < 2:
+    sources = len(set(dockerfile.base_sources(files.dockerfile)))
+    needed = 1 if _ONE_SOURCE in files.dockerfile else 2
+    if sources < needed:
         yield (
-            f"Dockerfile: {len(set(sources))} of 2 lines '# source: ...' in the comment right "
-            "above BASE; cite two that agree on the digest"
+            f"Dockerfile: {sources} of {needed} lines '# source: ...' in the comment right above "
+            f"BASE; cite two that agree on the digest, or one and say {_ONE_SOURCE!r}"
         )
 
 

@@ -184,6 +184,7 @@ def _rendered(
         trim_blocks=True,
         autoescape=False,
     )
+    python = [image for image in images.values() if image.language == "python"]
     values = {
         "mark": MARK,
         "name": name,
@@ -194,7 +195,7 @@ def _rendered(
         "companions": companions,
         "language_version": wish.language_version,
         "script": wish.script,
-        "workloads": sorted(WORKLOADS),
+        "workloads": [name for name in WORKLOADS if all(name in i.workloads for i in python)],
         "no_date": _NO_DATE,
         "base": _base(wish.language_version, images),
         "base_licence": next((i.base_licence for i in images.values() if i.base_licence), ""),
