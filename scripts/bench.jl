@@ -88,7 +88,7 @@ function read_settings(environment)
         given_parameters(environment),
         at_least("RUNNER_WARMUP_STEPS", 0),
         at_least("RUNNER_MEASURE_STEPS", 1),
-        read("RUNNER_MEASURE_LIMIT_S", real, seconds -> seconds > 0, "seconds above 0"),
+        read("RUNNER_MEASURE_LIMIT_S", decimal, seconds -> seconds > 0, "seconds above 0"),
         read("RUNNER_SEED", whole, seed -> 0 <= seed < 2^32, "an integer in [0, 2^32)"),
         among("RUNNER_DEVICE", "cpu", "cuda"),
         at_least("RUNNER_THREADS", 1),
@@ -104,7 +104,7 @@ given_parameters(environment) = Dict{String,String}(
 )
 
 whole(text) = tryparse(Int, text; base = 10)
-real(text) = tryparse(Float64, text)
+decimal(text) = tryparse(Float64, text)
 
 """
 Return a NamedTuple of exactly the parameters of `kinds`; throw Unsupported if any is missing,
@@ -132,7 +132,7 @@ function read_parameters(given, kinds, defaults)
 end
 
 parameter(text, ::Type{Int}) = whole(text)
-parameter(text, ::Type{Float64}) = real(text)
+parameter(text, ::Type{Float64}) = decimal(text)
 parameter(text, ::Type{Bool}) = text in ("0", "1") ? text == "1" : nothing
 parameter(text, words::Tuple) = text in words ? text : nothing
 

@@ -11,10 +11,10 @@ struct Network
     layers::Vector{Tuple}
 end
 
-vgg_block(convolutions, filters) = [
-    repeat([("convolution", filters, 3, "same"), ("relu",)], convolutions)
-    ("max-pooling", 2)
-]
+function vgg_block(convolutions, filters)
+    one = Tuple[("convolution", filters, 3, "same"), ("relu",)]
+    return vcat(repeat(one, convolutions), Tuple[("max-pooling", 2)])
+end
 
 # The example network of early Keras releases (examples/cifar10_cnn.py).
 const CIFAR10_CNN = Network(
@@ -45,19 +45,15 @@ const CIFAR10_CNN = Network(
 const VGG16 = Network(
     (224, 224, 3),
     1000,
-    [
-        vgg_block(2, 64)
-        vgg_block(2, 128)
-        vgg_block(3, 256)
-        vgg_block(3, 512)
-        vgg_block(3, 512)
-        ("flatten",)
-        ("dense", 4096)
-        ("relu",)
-        ("dense", 4096)
-        ("relu",)
-        ("dense", 1000)
-    ],
+    vcat(
+        vgg_block(2, 64),
+        vgg_block(2, 128),
+        vgg_block(3, 256),
+        vgg_block(3, 512),
+        vgg_block(3, 512),
+        Tuple[("flatten",), ("dense", 4096), ("relu",)],
+        Tuple[("dense", 4096), ("relu",), ("dense", 1000)],
+    ),
 )
 
 const NETWORKS = Dict("cifar10-cnn" => CIFAR10_CNN, "vgg16" => VGG16)
