@@ -13,6 +13,7 @@ from runner.errors import ConfigurationError, RunnerError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from runner.model import Record, Run
     from runner.report.source import Release, Source
 
 OK, INCOMPLETE = 0, 1
@@ -46,6 +47,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_run(plot)
     plot.add_argument("--kind", choices=PLOTS, required=True)
     plot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.svg|png")
+    site = commands.add_parser("site", help="make a site over every run of a folder")
+    site.add_argument("results", type=Path, metavar="DIR", help="such as results/reference")
+    site.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    _add_root(site)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -153,6 +158,13 @@ def show_run(folder: Path, console: Console) -> int:
     made, whole = _load(folder, Path())
     console.print()
     console.print(formats.rich_table(made.table, console.width))
+    if console.is_terminal:
+        from runner.report.terminal import plots
+
+        plain = not (console.encoding or "").lower().startswith("utf")
+        for line in plots(made, min(console.width, 100), plain=plain):
+            console.print(line, markup=False, highlight=False, no_wrap=True, overflow="crop")
+        console.print()
     for line in (*formats.notes(made.table), *made.table.remarks):
         _say(console, f"- {line}")
     _say(console, f"run: {folder}")
@@ -182,4 +194,33 @@ def plot(asked: argparse.Namespace, console: Console) -> int:
     return OK
 
 
-ACTIONS: dict[str, Action] = {"report": report, "plot": plot}
+def site(asked: argparse.Namespace, console: Console) -> int:
+    """Make a site over many runs."""
+    from runner import published, store
+    from runner.report import site as sites
+
+    folders = store.runs(asked.results)
+    if not folders:
+        msg = f"{asked.results}: no run in it; a run's folder holds run.json"
+        raise RunnerError(msg)
+    documents = asked.root / "results" / "published"
+    plan = sites.Plan(
+        folders=tuple(folders),
+        load=load_run,
+        releases=releases(asked.root),
+        documents=published.load(documents) if documents.is_dir() else (),
+        target=asked.output,
+    )
+    pages = sites.build(plan)
+    _say(console, f"site: {asked.output / 'index.html'}, {len(folders)} runs, {pages} pages")
+    return OK
+
+
+def load_run(folder: Path) -> tuple[Run, list[Record]]:
+    """Read a run with its records; raises StoreError where it is damaged."""
+    from runner import store
+
+    return store.load_run(folder), store.load_records(folder)
+
+
+ACTIONS: dict[str, Action] = {"report": report, "plot": plot, "site": site}

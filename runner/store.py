@@ -7,6 +7,7 @@ fsynced before the next starts; ``logs/`` what each job wrote beside its contrac
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -146,7 +147,17 @@ def load_records(folder: Path) -> list[Record]:
         StoreError: a whole line is damaged, or of a newer schema.
     """
     path = folder / "records.jsonl"
-    return list(_records(path)) if path.exists() else []
+    if not path.exists():
+        return []
+    # Nothing here makes cycles, and the collector would look through every record again and
+    # again as their number grows: a third of the time for 100,000 of them.
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        return list(_records(path))
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _records(path: Path) -> Iterator[Record]:
@@ -155,13 +166,24 @@ def _records(path: Path) -> Iterator[Record]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            where = path.with_name(f"{path.name}:{number}")
-            schema = _refuse_newer(where, line)
             try:
-                yield decoder.decode(line) if schema == SCHEMA else _upgraded(line, schema)
-            except msgspec.DecodeError as error:
-                msg = f"{where}: damaged: {error}"
-                raise StoreError(msg) from None
+                record = decoder.decode(line)
+            except msgspec.DecodeError:
+                record = None
+            if record is not None and record.schema == SCHEMA:
+                yield record
+            else:
+                yield _of_another_schema(path.with_name(f"{path.name}:{number}"), line)
+
+
+def _of_another_schema(where: Path, line: bytes) -> Record:
+    """Decode a line that is no record of this schema: an older one, or damaged."""
+    schema = _refuse_newer(where, line)
+    try:
+        return _upgraded(line, schema)
+    except msgspec.DecodeError as error:
+        msg = f"{where}: damaged: {error}"
+        raise StoreError(msg) from None
 
 
 def _upgraded(line: bytes, schema: int) -> Record:

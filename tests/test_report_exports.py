@@ -107,7 +107,7 @@ def test_pyperf_estimates_from_the_steps_of_the_table(source: Source) -> None:
 def test_pyperf_of_a_run_without_numbers_is_refused(tmp_path: Path) -> None:
     from tests.makers import make_cell, make_run
 
-    empty = exports.Source(
+    empty = Source(
         run=make_run((make_cell(),)),
         table=load(write_run(tmp_path / "x")).table.__class__(
             title="t", subtitle="s", rows=(), remarks=()
@@ -172,7 +172,7 @@ def test_prometheus_reads_hostile_names_as_they_are(hostile: Source) -> None:
 
 
 def test_asv_reads_it(source: Source, tmp_path: Path) -> None:
-    for name, data in exports.asv(source).items():
+    for name, data in exports.FOLDERS["asv"](source).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

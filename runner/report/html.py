@@ -88,12 +88,13 @@ def harmless(encoded: bytes) -> Markup:
     return Markup(encoded.replace(b"<", b"\\u003c").decode())
 
 
-def plot_data(source: Source) -> dict[str, Any]:
-    """Return what a run's page draws: each kind's specification and panels, each cell's steps."""
+def plot_data(source: Source, *, embedded: bool) -> dict[str, Any]:
+    """Return what a run's page draws: each kind's panels and, for a page on its own, its chart."""
     found = panel_rows(source)
     found.pop("steps", None)
+    kinds = (*found, "steps") if embedded else ()
     return {
-        "specifications": {kind: vega_specification(kind) for kind in (*found, "steps")},
+        "specifications": {kind: vega_specification(kind) for kind in kinds},
         "panels": {
             kind: [{"title": panel.title, "rows": panel.rows} for panel in panels]
             for kind, panels in found.items()
@@ -109,7 +110,7 @@ def run_html(made: Page, *, embedded: bool) -> str:
             page of a site, which shares Vega and links to the records beside it.
     """
     source = made.source
-    plots = plot_data(source)
+    plots = plot_data(source, embedded=embedded)
     scripts = (asset("page.js"), *((vega_script(),) if embedded else ()))
     series = {cell.anchor: [asdict(one) for one in launch_series(cell.row)] for cell in made.cells}
     return (

@@ -108,12 +108,14 @@ def decade(source: Source) -> list[Panel]:
             }
         )
     for rows in found.values():
-        _part_names(rows)
+        part_names(rows)
     return [Panel(title=title, rows=rows) for title, rows in found.items()]
 
 
-def _part_names(rows: Rows) -> None:
+def part_names(rows: Rows) -> None:
     """Put a version below its point where another point would stand in its name."""
+    if not rows:
+        return
     days = [date.fromisoformat(str(row["date"])).toordinal() for row in rows]
     speeds = [float(row["speed"] or 0) for row in rows]
     wide, high = (max(days) - min(days)) * 0.08, max(speeds) * 0.12

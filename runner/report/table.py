@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from runner.stopping import Decision, decide
 from runner.workloads import WORKLOADS
 
 _MIB = 1024**2
+# People tell images apart by twelve digits; the record has them all.
+_SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,6 +285,10 @@ def _phases(records: Sequence[Record]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in spent.items()}
 
 
+def _short_digests(text: str) -> str:
+    return _SHA256.sub(r"\1", text)
+
+
 def _remarks(records: Sequence[Record]) -> list[str]:
     remarks = []
     data = sorted({record.hello.data for record in records if record.hello is not None})
@@ -296,7 +303,9 @@ def _remarks(records: Sequence[Record]) -> list[str]:
             and base.substituted_by is not None
         }
     )
-    remarks += [f"base substituted: {by} stands in for {name}" for name, by in substitutes]
+    remarks += [
+        f"base substituted: {_short_digests(by)} stands in for {name}" for name, by in substitutes
+    ]
     methods = sorted({record.memory.method for record in records if record.memory is not None})
     if methods:
         remarks.append(f"memory: {'; '.join(methods)}, while measuring")

@@ -103,7 +103,7 @@
     const rows = rowsOf(element);
     const width = () => Math.max(220, element.clientWidth - 4);
     const limit = () => (width() < 500 ? 110 : 280);
-    const specification = structuredClone(plots.specifications[element.dataset.kind]);
+    const specification = structuredClone((plots.specifications?.[element.dataset.kind]) ?? window.specifications[element.dataset.kind]);
     specification.width = width();
     specification.data.find((data) => data.name === "rows").values = rows;
     const limited = specification.signals?.find((signal) => signal.name === "label_limit");

@@ -1,0 +1,74 @@
+"""Small plots in plain text: no colour, no more columns than there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from runner.report.formats import significant
+from runner.report.page import readable
+from runner.report.panels import by_workload, launch_series, short_label
+from runner.report.source import Source
+from runner.report.table import Row
+
+_EIGHTHS = "▏▎▍▌▋▊▉█"
+_LEVELS = "▁▂▃▄▅▆▇█"
+_ASCII_LEVELS = "_.-~=*#@"
+_SPARK = 20
+
+
+def bar(share: float, width: int, *, plain: bool) -> str:
+    """Return a bar of `share` (0 to 1) of `width` columns; `plain` means ASCII only."""
+    if plain:
+        return "#" * max(1, round(share * width))
+    eighths = max(1, round(share * width * 8))
+    return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8 - 1] if eighths % 8 else "")
+
+
+def sparkline(values: Sequence[float], width: int, *, plain: bool) -> str:
+    """Return one character a value, low to high; more values than `width` are averaged."""
+    if not values:
+        return ""
+    wide = min(width, len(values))
+    edges = [len(values) * column // wide for column in range(wide + 1)]
+    means = [sum(values[start:end]) / (end - start) for start, end in pairwise(edges)]
+    low, high = min(means), max(means)
+    levels = _ASCII_LEVELS if plain else _LEVELS
+    step = (high - low) / (len(levels) - 1) or 1.0
+    return "".join(levels[round((mean - low) / step)] for mean in means)
+
+
+def plots(source: Source, width: int, *, plain: bool = False) -> list[str]:
+    """Return lines that show each workload's speeds as bars, and each cell's steps in small.
+
+    Workloads with fewer than two numbers have nothing to compare, and none is drawn.
+    """
+    lines: list[str] = []
+    for workload, rows in by_workload(source).items():
+        measured = [row for row in rows if row.numbers["images_per_s"] is not None]
+        if len(measured) > 1:
+            lines += ["", *_workload(workload, measured, width, plain=plain)]
+    return lines
+
+
+def _workload(workload: str, rows: Sequence[Row], width: int, *, plain: bool) -> list[str]:
+    speeds = [row.numbers["images_per_s"] or 0.0 for row in rows]
+    names = [readable(short_label(row)) for row in rows]
+    wide = min(max(map(len, names)), max(12, width // 3))
+    numbers = [significant(speed, 3) for speed in speeds]
+    digits = max(map(len, numbers))
+    spark = _SPARK if width >= 70 else 0
+    left = width - wide - digits - spark - (3 if spark else 2)
+    head = f"{readable(workload)}: images/s" + (", and launch 1 step by step" if spark else "")
+    lines = [head[:width]]
+    for row, name, speed, number in zip(rows, names, speeds, numbers, strict=True):
+        drawn = bar(speed / max(speeds), max(1, left), plain=plain)
+        series = launch_series(row)
+        steps = sparkline(series[0].ms, spark, plain=plain) if spark and series else ""
+        text = f"{_cut(name, wide):<{wide}} {number:>{digits}} {drawn:<{max(1, left)}} {steps}"
+        lines.append(text.rstrip())
+    return lines
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
