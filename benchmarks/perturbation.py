@@ -72,8 +72,8 @@ def measure(
                 bare.append(_steps(_bare(command)))
     found = compare(bare, watched, margin={"runner": 0.02, "sampler": 0.005}[what])
     print(
-        f"{workload}: watched {found.value * 1e3:.2f} ms, {plain} {found.base_value * 1e3:.2f} ms a "
-        f"step, {pairs} launches each; ratio {found.ratio:.4f}, {found.level:.0%} interval "
+        f"{workload}: watched {found.value * 1e3:.2f} ms, {plain} {found.base_value * 1e3:.2f} ms "
+        f"a step, {pairs} launches each; ratio {found.ratio:.4f}, {found.level:.0%} interval "
         f"{found.low:.4f} to {found.high:.4f}: {found.verdict} within {found.margin:.1%}; "
         f"{disturbed} of the watched launches were disturbed"
     )

@@ -30,8 +30,9 @@ class Tolerance:
     later: float
 
 
-# float32 sums in another order differ in the sixth digit or so; a batch's masks by a percent
-EXACT = Tolerance(first=1e-4, later=1e-2)
+# float32 sums in another order differ in the seventh digit (seen: 1e-6 after five updates of
+# vgg16); the masks of one batch move its loss by a percent
+EXACT = Tolerance(first=1e-4, later=1e-3)
 LOOSE = Tolerance(first=0.05, later=0.3)
 
 

@@ -54,7 +54,7 @@ def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="only cells that match image/workload, such as 'tensorflow-*/vgg16*'; repeatable",
     )
-    matrix.add_argument("--launches", type=int, metavar="N", help="instead of the profile's")
+    matrix.add_argument("--launches", type=int, metavar="N", help="no more and no fewer")
     matrix.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     matrix.add_argument(
         "--resume",
@@ -63,6 +63,16 @@ def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="go on with a run (default: the latest); what is done is known by its identity",
+    )
+    matrix.add_argument(
+        "--keep-disturbed", action="store_true", help="count jobs that others disturbed, too"
+    )
+    matrix.add_argument(
+        "--gpu",
+        action="append",
+        default=[],
+        metavar="GPU",
+        help="for suites on GPUs: an index, a UUID or a model; repeatable; default: all",
     )
     matrix.add_argument("--cifar10", type=Path, metavar="FILE", help="real CIFAR-10 images")
     matrix.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
@@ -146,6 +156,8 @@ def _matrix(asked: argparse.Namespace, console: Console) -> int:
         backend=asked.backend,
         wheels=tuple(asked.wheels),
         command=("runner", *words),
+        keep_disturbed=asked.keep_disturbed,
+        gpus=tuple(asked.gpu),
     )
     planned = session.plan_request(request)
     if asked.dry_run:

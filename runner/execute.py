@@ -111,6 +111,7 @@ class Setting:
         data_file: real data for the scripts, or None.
         tolerance: what disturbs a job too much for it to count.
         root: stands for ``/`` where the machine's load is read.
+        cancelled: set where the user interrupted jobs that are under way in other threads.
     """
 
     backend: Backend
@@ -122,6 +123,7 @@ class Setting:
     data_file: Path | None = None
     tolerance: Tolerance = field(default_factory=Tolerance)
     root: Path = Path("/")
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 def measure(
@@ -152,11 +154,11 @@ def measure(
         total = number + len(waiting)
         environment = prepared[job.cell.image]
         if isinstance(environment, PrepareError):
-            record = _unprepared(job, environment, setting.backend.name)
+            record = unprepared(job, environment, setting.backend.name)
             interrupted = False
         else:
             setting.observer.launched(job, number, total)
-            record, interrupted = _one(job, environment, setting, number)
+            record, interrupted = launch_one(job, environment, setting, number)
         setting.store(record)
         label = job.cell.label
         if record.status is Status.DISTURBED and repeated[label] < setting.tolerance.repeats:
@@ -205,26 +207,37 @@ def _blank(job: Job, backend: str, status: Status, reason: str) -> Record:
     )
 
 
-def _unprepared(job: Job, problem: PrepareError, backend: str) -> Record:
+def unprepared(job: Job, problem: PrepareError, backend: str) -> Record:
     blank = _blank(job, backend, problem.status, problem.reason)
     return replace(blank, evidence=problem.evidence)
 
 
-def _one(job: Job, environment: Environment, setting: Setting, number: int) -> tuple[Record, bool]:
+def launch_one(
+    job: Job, environment: Environment, setting: Setting, number: int
+) -> tuple[Record, bool]:
     """Launch one job and return its record, and whether the user interrupted it."""
     image = setting.images[job.cell.image]
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
     launch = Launch(
         id=f"{job.id}-{time.time_ns():x}",
         environment=environment,
-        variables=contract.variables(job),
+        variables=contract.variables(job) | visible,
         limits=job.limits,
         cores=job.cores,
         data_file=setting.data_file,
+        gpus=job.gpus,
     )
     log_path = setting.log_path(job.id, number)
     blank = _blank(job, setting.backend.name, Status.OK, "")
     with log_path.open("wb") as log:
-        watched = watch(launch, setting.backend, log, setting.observer.progressed, setting.root)
+        watched = watch(
+            launch,
+            setting.backend,
+            log,
+            setting.observer.progressed,
+            setting.root,
+            cancelled=setting.cancelled.is_set,
+        )
     verdict = judge(job, image, watched.said, watched.outcome, watched.ended)
     if verdict.status is Status.OK:
         verdict = _undisturbed(verdict, watched, setting.tolerance)

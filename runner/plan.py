@@ -187,7 +187,8 @@ def identity(job: Job, environment: Environment, backend: str, fingerprint: str)
         job.cell.device,
         sorted(job.cell.parameters.items()),
         dataclasses.asdict(job.limits),
-        job.cores,
+        # which cores and which of like GPUs a GPU's job got is chance; how many, the limits say
+        job.cores if job.cell.device == "cpu" else None,
         job.seed,
         (job.sampling.warmup_steps, job.sampling.measure_steps, job.sampling.measure_limit_s),
         backend,

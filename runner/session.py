@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import os
@@ -11,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import cifar10, execute, plan, stopping, store
-from runner.backends import Backend, connect
+from runner import abreast, cifar10, execute, gpus, plan, preflight, stopping, store
+from runner.backends import Backend, PrepareError, connect
 from runner.config import load_images, load_matrix, sampling_problem, wheel_folders
 from runner.documents import hint
 from runner.errors import BackendUnavailable, ConfigurationError, NothingSelected
@@ -27,8 +28,19 @@ from runner.model import (
     Sampling,
     Status,
     Suite,
+    Tolerance,
 )
 from runner.telemetry import host, nvml, peak
+
+ANYTHING = Tolerance(
+    others_share=None,
+    steal_share=None,
+    stall_share=None,
+    swapped_bytes=None,
+    frequency_share=None,
+    throttled=False,
+    shared_gpu=False,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +52,8 @@ class Request:
         launches: fresh processes a cell, whatever precision they come to, or None for the
             profile's.
         command: the command line as typed, kept in run.json.
+        keep_disturbed: let a disturbed job count; its record has the figures all the same.
+        gpus: those that jobs on GPUs may have, by index, UUID or model; none means all.
     """
 
     matrix: Path
@@ -53,6 +67,8 @@ class Request:
     backend: str
     wheels: tuple[Path, ...]
     command: tuple[str, ...]
+    keep_disturbed: bool = False
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +114,8 @@ def plan_request(request: Request) -> Planned:
     root = request.matrix.resolve().parent
     images = load_images(root)
     matrix = load_matrix(request.matrix, images)
+    if request.keep_disturbed:
+        matrix = replace(matrix, tolerance=ANYTHING)
     suite_name = request.suite or matrix.default_suite
     profile = request.profile or matrix.default_profile
     problems = [
@@ -210,7 +228,10 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     writer, old = _writer(planned, connected)
     try:
         fingerprint = host.fingerprint(read_host())
-        needed = sorted({cell.image for cell in planned.plan.cells})
+        field = find_gpus(planned) if planned.suite.device == "cuda" else None
+        refused = {} if field is None else field.refused
+        cells = [cell for cell in planned.plan.cells if cell.label not in refused]
+        needed = sorted({cell.image for cell in cells})
         prepared = execute.prepare_all(
             [planned.images[name] for name in needed],
             backend,
@@ -238,14 +259,40 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
         repeats: Counter[str] = Counter()
         identities = _identities(planned, prepared, backend.name, fingerprint)
         todo = _remaining(planned.jobs, identities, old)
-        execute.measure(todo, prepared, setting, repeats=repeats)
+        measure = execute.measure
+        if field is not None:
+            measure = functools.partial(abreast.measure, field=field)
+        measure(todo, prepared, setting, repeats=repeats)
         if planned.sampling.precision is not None:
             for jobs in _further(planned, identities, taken):
                 before = len(taken) - len(old)
-                execute.measure(jobs, prepared, setting, before=before, repeats=repeats)
+                measure(jobs, prepared, setting, before=before, repeats=repeats)
     finally:
         writer.close()
     return writer.folder
+
+
+def find_gpus(planned: Planned) -> abreast.Field:
+    """Return the GPUs that a run may have, and the cells that cannot be measured on them.
+
+    Raises:
+        ConfigurationError: a GPU that was asked for is not there, or cores are too few.
+    """
+    library = nvml.connect()
+    chosen = () if library is None else gpus.select(gpus.read(library), planned.request.gpus)
+    facts = tuple(gpu.facts for gpu in chosen)
+    refused = {}
+    for cell in planned.plan.cells:
+        count = int(cell.parameters.get("gpus", 1))
+        found = preflight.refuse(planned.images[cell.image], cell.workload, facts, count)
+        if found is not None:
+            refused[cell.label] = PrepareError(found.status, found.reason)
+    return abreast.Field(
+        pool=gpus.Pool(gpus.share_cores(chosen, planned.suite.limits.cores)),
+        locks=gpus.lock_folder(os.environ),
+        users=lambda uuid: () if library is None else gpus.users(library, uuid),
+        refused=refused,
+    )
 
 
 def _further(
@@ -375,7 +422,7 @@ def _identities(
     return {
         job.cell.label: plan.identity(job, made, backend, fingerprint)
         for job in planned.rounds_of(planned.plan.cells, range(1))
-        if isinstance(made := prepared[job.cell.image], Environment)
+        if isinstance(made := prepared.get(job.cell.image), Environment)
     }
 
 

@@ -67,6 +67,7 @@ def watch(
     root: Path = Path("/"),
     *,
     looking: bool = True,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Watched:
     """Start a process, read it to its end within its limits, and end its whole tree.
 
@@ -77,6 +78,7 @@ def watch(
         root: stands for ``/`` where the machine's load is read.
         looking: False: read to its end, but not looked at from outside; there are no figures
             then. For finding out what the looking costs.
+        cancelled: tells, from another thread, that the user interrupted.
     """
     started = time.monotonic()
     with _interrupts_put_off() as interrupts:
@@ -93,7 +95,7 @@ def watch(
                 told = watchers.all
             for watcher in told:
                 watcher.start()
-            cause = _listen(running, launch, listener, log, told, heard, started)
+            cause = _listen(running, launch, listener, log, told, heard, started, cancelled)
         except KeyboardInterrupt:
             cause = "interrupted"
         if cause:
@@ -199,6 +201,7 @@ def _listen(
     watchers: Sequence[Watcher],
     heard: Callable[[Progress | str], None],
     started: float,
+    cancelled: Callable[[], bool],
 ) -> str:
     """Read until the end of both streams; return why it must be ended, or nothing."""
     limits = launch.limits
@@ -209,6 +212,8 @@ def _listen(
             return "timeout"
         if moment - last_output > limits.silence_s:
             return "silent"
+        if cancelled():
+            return "interrupted"
         try:
             output = running.read(_LOOK_S)
         except EOFError:

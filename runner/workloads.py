@@ -128,7 +128,7 @@ WORKLOADS: dict[str, Workload] = {
         classes=1000,
         parameter_count=49_566_504,
         source="Krizhevsky 2014 (arXiv 1404.5997), first convolution without padding",
-        multiply_adds=ALEX,
+        multiply_adds=1_823_417_856,
         dropout=True,
         parameters=(
             Parameter(name="batch", default=64, help="images a step, of each GPU"),
@@ -146,7 +146,7 @@ WORKLOADS: dict[str, Workload] = {
         classes=1000,
         parameter_count=25_557_032,
         source="He et al. 2015 (arXiv 1512.03385), table 1; stride in the first 1 x 1",
-        multiply_adds=RES,
+        multiply_adds=11_455_905_792,
         parameters=(
             Parameter(name="batch", default=32, help="images a step, of each GPU"),
             COMPILER,

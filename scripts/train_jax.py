@@ -124,10 +124,8 @@ def work(job, asked, jax, data, devices):
 
 def load(data, settings, asked):
     """Return whole batches, those of all GPUs one after another, in the layout asked for."""
-    parts = [
-        data.load(settings._replace(seed=(settings.seed + rank) % 2**32), asked.network, asked.batch)
-        for rank in range(asked.gpus)
-    ]
+    seeds = [(settings.seed + rank) % 2**32 for rank in range(asked.gpus)]
+    parts = [data.load(settings._replace(seed=s), asked.network, asked.batch) for s in seeds]
     joined = [tuple(map(data.numpy.concatenate, zip(*batch))) for batch in zip(*parts)]
     if asked.layout == "channels_first":
         return [(images.transpose(0, 3, 1, 2), labels) for images, labels in joined]

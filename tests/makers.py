@@ -214,6 +214,7 @@ schema: 1
 default_suite: tiny
 default_profile: quick
 limits: {timeout_s: 60, silence_s: 30, memory_gib: 1, processes: 64, cores: 1}
+disturbance: {others_percent: null, steal_percent: null, stall_percent: null}
 profiles:
   quick: {launches: 2, warmup_steps: 1, measure_steps: 3}
 suites:

@@ -28,7 +28,11 @@ def record(image: str, scale: float = 1.0, workload: str = "vgg16", **changes: o
         Check(name="parameters", value="138357544", expected="138357544", passed=True),
         Check(name="output_shape", value="[1, 1000]", expected="[1, 1000]", passed=True),
     )
-    fields: dict[str, object] = {"losses": tuple(scale * loss for loss in LOSSES), "checks": checks, **changes}
+    fields: dict[str, object] = {
+        "losses": tuple(scale * loss for loss in LOSSES),
+        "checks": checks,
+        **changes,
+    }
     return make_record(cell, 0, **fields)
 
 
@@ -39,7 +43,7 @@ def test_images_that_start_and_learn_alike_agree_with_figures() -> None:
     assert found.text == (
         "2 images agree on vgg16, batch 1: parameters 138357544; output [1, 1000]; "
         "first loss 6.9 to 6.9001, within 0.01% of the median; "
-        "loss after 5 updates 6.4 to 6.4001, within 1.00% of the median"
+        "loss after 5 updates 6.4 to 6.4001, within 0.10% of the median"
     )
 
 

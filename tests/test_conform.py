@@ -16,7 +16,10 @@ GOOD = TINY_SCRIPT.replace(
     """\
     job.require("workload", ("cifar10-cnn",))
     asked = job.parameters(
-        {"batch": int, "compiler": ("default",), "optimizer": ("rmsprop",), "learning_rate": float},
+        {
+            "batch": int, "compiler": ("default",), "optimizer": ("rmsprop",),
+            "learning_rate": float, "precision": ("float32",), "layout": ("native",), "gpus": int,
+        },
         defaults={},
     )
     with job.phase("import"):""",

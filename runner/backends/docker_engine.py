@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from runner import pins
-from runner.backends import PrepareError, docker_bases, docker_build
+from runner.backends import PrepareError, docker_bases, docker_build, docker_gpus
 from runner.backends.docker_data import Volumes
+from runner.backends.docker_gpus import Access
 from runner.backends.docker_job import ContainerJob, engine_errors, remove
 from runner.backends.docker_options import (
     CONTENT_LABEL,
@@ -27,8 +29,10 @@ from runner.backends.docker_options import (
 )
 from runner.backends.job_state import this_owner
 from runner.backends.process_tree import alive
+from runner.errors import BackendUnavailable
 from runner.model import BuildLimits, Environment, Image, Launch, Status
 
+_TOOLKIT_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 _LIMITS = {
     "MemoryLimit": "memory",
     "SwapLimit": "swap",
@@ -53,6 +57,7 @@ class DockerBackend:
         self._owner = this_owner()
         self._bases = docker_bases.Bases(api)
         self._volumes = Volumes(api, owner_text(self._owner))
+        self._way: Access | None = None
 
     def describe(self) -> dict[str, str]:
         """Facts of the engine; ``not limited`` names what its kernel cannot limit."""
@@ -72,8 +77,26 @@ class DockerBackend:
             "security": ", ".join(info.get("SecurityOptions") or ()),
             "kernel": str(info.get("KernelVersion", "")),
             "builder": "classic",
+            "gpus": self._gpu_words(info),
             "not limited": ", ".join(unlimited),
         }
+
+    def gpu_access(self) -> Access:
+        """Return how GPUs get into a container here, found out by asking the engine."""
+        with engine_errors("asking for its devices"):
+            return self._gpu_access(self._api.info())
+
+    def _gpu_access(self, info: dict[str, Any]) -> Access:
+        folders = map(Path, info.get("CDISpecDirs") or ())
+        return docker_gpus.access(
+            info,
+            docker_gpus.spec_devices(folders) if self._local else (),
+            has_hook=self._local and any(map(shutil.which, _TOOLKIT_HOOKS)),
+        )
+
+    def _gpu_words(self, info: dict[str, Any]) -> str:
+        way = self._gpu_access(info)
+        return f"{way.method or 'none'}: {way.reason}"
 
     def sweep(self) -> list[str]:
         """Remove the containers of runners that are dead for certain; images and volumes stay."""
@@ -145,10 +168,23 @@ class DockerBackend:
             volume = None
             if launch.data_file is not None:
                 volume = self._volumes.holding(launch.data_file, launch.environment.digest)
-            made = options(launch, owner_text(self._owner), volume)
+            gpus = docker_gpus.Injection()
+            if launch.gpus:
+                gpus = docker_gpus.injection(
+                    self._usable(), launch.gpus, docker_gpus.minors(Path("/"))
+                )
+            made = options(launch, owner_text(self._owner), volume, gpus)
             host = self._api.create_host_config(**made.host)
             container = self._api.create_container(**made.container, host_config=host)["Id"]
             return self._started(container, command_line(made))
+
+    def _usable(self) -> Access:
+        if self._way is None:
+            self._way = self.gpu_access()
+        if not self._way.method:
+            msg = f"no GPU gets into a container here: {self._way.reason}; {docker_gpus.REMEDY}"
+            raise BackendUnavailable(msg)
+        return self._way
 
     def _started(self, container: str, command: tuple[str, ...]) -> ContainerJob:
         try:

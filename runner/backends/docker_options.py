@@ -11,6 +11,8 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
+from runner.backends import docker_gpus
+from runner.backends.docker_gpus import Injection
 from runner.backends.job_state import Owner
 from runner.backends.process_tree import Process
 from runner.model import Launch
@@ -38,14 +40,19 @@ class Options:
     host: dict[str, Any]
 
 
-def options(launch: Launch, owner: str, data_volume: str | None = None) -> Options:
+def options(
+    launch: Launch, owner: str, data_volume: str | None = None, gpus: Injection | None = None
+) -> Options:
     """Return the options of a job's container.
 
     Args:
         owner: text of the process that looks after it, from `owner_text`.
         data_volume: name of the volume that holds `launch.data_file`.
+        gpus: how it gets `launch.gpus`.
     """
-    variables = {**launch.environment.image.environment, **launch.variables, "HOME": SCRATCH}
+    gpus = gpus or Injection()
+    variables = {**launch.environment.image.environment, **launch.variables, **gpus.variables}
+    variables["HOME"] = SCRATCH
     if data_volume is not None:
         variables["RUNNER_DATA_FILE"] = DATA_FILE
     return Options(
@@ -59,7 +66,7 @@ def options(launch: Launch, owner: str, data_volume: str | None = None) -> Optio
             # A base's own health check would compute beside the job.
             "healthcheck": {"test": ["NONE"]},
         },
-        host=_host_options(launch, data_volume),
+        host={**_host_options(launch, data_volume), **gpus.host},
     )
 
 
@@ -119,6 +126,8 @@ _HOST_FLAGS: dict[str, Callable[[Any], list[str]]] = {
     "init": lambda value: ["--init"] if value else [],
     "log_config": lambda value: [f"--log-driver={value['Type']}"],
     "mounts": lambda value: [_mount(mount) for mount in value],
+    "device_requests": docker_gpus.flags,
+    "runtime": lambda value: [f"--runtime={value}"],
 }
 
 

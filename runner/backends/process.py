@@ -13,19 +13,27 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import uv
 
-from runner.backends import environments, host_needs, job_cgroup, job_state, process_tree
+from runner.backends import (
+    PrepareError,
+    environments,
+    host_needs,
+    job_cgroup,
+    job_state,
+    process_tree,
+    stand_in,
+)
 from runner.backends.job_cgroup import Hierarchy, JobCgroup
 from runner.backends.job_state import JobState, Owned
 from runner.backends.process_job import GRACE_S, ProcessJob, Start
 from runner.backends.process_tree import MARK
 from runner.errors import BackendUnavailable, RunnerError
-from runner.model import BuildLimits, Environment, Image, Launch
+from runner.model import BuildLimits, Environment, Image, Launch, Status
 
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _PREFIX = "runner-"
@@ -141,11 +149,33 @@ class ProcessBackend:
         return f"{job}: ended and removed"
 
     def prepare(self, image: Image, limits: BuildLimits, say: Callable[[str], None]) -> Environment:
-        """Make the image's virtual environment, or take the one that is there."""
+        """Make the image's virtual environment, or take the one that is there.
+
+        Where its packages cannot be had, an interpreter that holds them all stands in for it.
+        """
         recipe = environments.recipe(image, self._wheel_folders)
-        folder = environments.make(recipe, self._cache.environments, limits, say)
+        stand: stand_in.StandIn | None = None
+        folder = self._cache.environments
+        try:
+            folder = environments.make(recipe, folder, limits, say)
+        except PrepareError as error:
+            found = stand_in.find(image) if error.status is Status.BUILD_FAILED else str(error)
+            if isinstance(found, str):
+                raise
+            stand = found
+            say(f"{error}; {stand.folder} holds what is locked, and stands in for it")
         digest = environments.copy_scripts(self._root, self._cache.scripts)
-        return environments.environment(recipe, folder, digest)
+        if stand is None:
+            return environments.environment(recipe, folder, digest)
+        return self._standing(image, stand, environments.environment(recipe, stand.folder, digest))
+
+    def _standing(self, image: Image, stand: stand_in.StandIn, made: Environment) -> Environment:
+        words = (
+            f"stand-in: {stand.folder}, CPython {stand.version}, holds the lock's packages at their"
+            " versions; nothing was installed, hashes were not compared"
+        )
+        facts = {**made.facts, "interpreter": f"CPython {stand.version}", "environment": words}
+        return replace(made, digest=stand.digest(image), facts=facts)
 
     def start(self, launch: Launch) -> ProcessJob:
         """Start one process in an environment, limited as `launch` says.

@@ -1,0 +1,127 @@
+"""Jobs on GPUs: as many at once as there are GPUs for, each with GPUs and cores of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner import execute, gpus
+from runner.backends import PrepareError
+from runner.execute import Prepared, Setting
+from runner.gpus import Pool, Slot
+from runner.model import Environment, Job, Record, Status
+
+_LOOK_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """The GPUs of a run.
+
+    Attributes:
+        locks: folder of the locks that other runners respect.
+        users: GPU's UUID to the processes that compute on it now, in words.
+        refused: cell's label to why it cannot be measured on these GPUs.
+    """
+
+    pool: Pool
+    locks: Path
+    users: Callable[[str], tuple[str, ...]]
+    refused: Mapping[str, PrepareError]
+
+
+def measure(
+    jobs: Sequence[Job],
+    prepared: Prepared,
+    setting: Setting,
+    field: Field,
+    *,
+    before: int = 0,
+    repeats: Counter[str] | None = None,
+) -> None:
+    """Launch jobs on the GPUs of `field`, as ``execute.measure`` does one after another.
+
+    Raises:
+        KeyboardInterrupt: the user interrupted; the jobs at hand were ended and recorded.
+    """
+    waiting = deque(jobs)
+    repeated = Counter() if repeats is None else repeats
+    number, interrupted = before, False
+    under_way: dict[Future[Record], tuple[Job, int]] = {}
+    with ThreadPoolExecutor(max_workers=max(1, field.pool.size)) as workers:
+        while waiting or under_way:
+            while waiting and len(under_way) < max(1, field.pool.size):
+                job, number = waiting.popleft(), number + 1
+                total = number + len(waiting)
+                made = field.refused.get(job.cell.label) or prepared[job.cell.image]
+                future = workers.submit(_one, job, made, setting, field, number, total)
+                under_way[future] = (job, number)
+            try:
+                ended, _ = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                interrupted = True
+                setting.cancelled.set()
+                waiting.clear()
+                continue
+            for future in ended:
+                job, its_number = under_way.pop(future)
+                record = future.result()
+                setting.store(record)
+                label = job.cell.label
+                allowed = repeated[label] < setting.tolerance.repeats and not interrupted
+                if record.status is Status.DISTURBED and allowed:
+                    repeated[label] += 1
+                    waiting.append(job)
+                total = number + len(waiting)
+                setting.observer.recorded(record, its_number, total)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _one(
+    job: Job,
+    made: Environment | PrepareError,
+    setting: Setting,
+    field: Field,
+    number: int,
+    total: int,
+) -> Record:
+    """Wait for GPUs, hold them, and launch one job there."""
+    backend = setting.backend.name
+    if isinstance(made, PrepareError):
+        return execute.unprepared(job, made, backend)
+    with field.pool.taken(int(job.cell.parameters.get("gpus", 1))) as slots:
+        placed = place(job, slots)
+
+        def say(words: str) -> None:
+            setting.observer.building(job.cell.image, words)
+
+        try:
+            with gpus.held(placed.gpus, field.locks, say, setting.cancelled.is_set):
+                users = [words for uuid in placed.gpus for words in field.users(uuid)]
+                if users and setting.tolerance.shared_gpu:
+                    reason = f"before it began, {'; '.join(users)}"
+                    problem = PrepareError(Status.DISTURBED, reason)
+                    _pause(setting.cancelled)
+                    return execute.unprepared(placed, problem, backend)
+                setting.observer.launched(placed, number, total)
+                record, _ = execute.launch_one(placed, made, setting, number)
+                return record
+        except InterruptedError:
+            problem = PrepareError(Status.KILLED, "interrupted by the user")
+            return execute.unprepared(placed, problem, backend)
+
+
+def _pause(cancelled: threading.Event) -> None:
+    """Give another's process a moment to end before the job is tried again."""
+    cancelled.wait(_LOOK_S)
+
+
+def place(job: Job, slots: Sequence[Slot]) -> Job:
+    """Return a job with the GPUs of some slots, and their cores together."""
+    cores = sorted(core for slot in slots for core in slot.cores)
+    return replace(job, gpus=tuple(slot.uuid for slot in slots), cores=tuple(cores))

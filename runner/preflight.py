@@ -1,0 +1,120 @@
+"""Whether an image can run on a GPU at all, told from facts alone, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.model import Image, Status
+from runner.telemetry.host import GpuFacts
+from runner.workloads import WORKLOADS
+
+# weights and their gradients, in single precision
+_BYTES_A_PARAMETER = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a cell has no number: a status, and the facts that decide it."""
+
+    status: Status
+    reason: str
+
+
+def refuse(image: Image, workload: str, gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:
+    """Return why `image` cannot do `workload` on `count` of these GPUs, or None.
+
+    Args:
+        gpus: those that were chosen; empty where no driver answers.
+    """
+    return (
+        _no_cuda(image)
+        or _too_few(gpus, count)
+        or next((found for gpu in gpus if (found := _on(image, workload, gpu))), None)
+    )
+
+
+def _no_cuda(image: Image) -> Refusal | None:
+    if "cuda" in image.devices:
+        return None
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE,
+        reason=f"{image.name} is for {', '.join(image.devices)} only: its {image.framework} "
+        f"{image.framework_version} is a build without CUDA",
+    )
+
+
+def _too_few(gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:
+    if len(gpus) >= max(1, count):
+        return None
+    found = f"{len(gpus)} NVIDIA GPUs" if gpus else "no NVIDIA GPU or driver (NVML)"
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE, reason=f"asked for {count}, found {found} here"
+    )
+
+
+def _on(image: Image, workload: str, gpu: GpuFacts) -> Refusal | None:
+    return _driver(image, gpu) or _architecture(image, gpu) or _memory(workload, gpu)
+
+
+def _driver(image: Image, gpu: GpuFacts) -> Refusal | None:
+    least = image.minimum_driver
+    if least is None or gpu.driver is None or numbers(gpu.driver) >= numbers(least):
+        return None
+    return Refusal(
+        status=Status.DRIVER_TOO_OLD,
+        reason=f"{image.name} holds CUDA {image.cuda}, which needs driver {least} or newer; "
+        f"{gpu.name} has driver {gpu.driver}",
+    )
+
+
+def _architecture(image: Image, gpu: GpuFacts) -> Refusal | None:
+    if not image.gpu_architectures or gpu.compute_capability is None:
+        return None
+    if any(holds(name, gpu.compute_capability) for name in image.gpu_architectures):
+        return None
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE,
+        reason=f"{gpu.name} is of compute capability {gpu.compute_capability}, and "
+        f"{image.name}'s binaries hold {', '.join(image.gpu_architectures)}",
+    )
+
+
+def holds(architecture: str, capability: str) -> bool:
+    """Tell whether code of an architecture runs on a GPU of a compute capability.
+
+    Machine code (``sm_86``) runs within its major version on the same minor one or a later, and
+    with a suffix (``sm_90a``) on that very one; intermediate code (``compute_90``) on any later.
+    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility".
+
+    >>> [holds(name, "9.0") for name in ("sm_86", "sm_90", "compute_80", "sm_100")]
+    [False, True, True, False]
+    """
+    kind, _, digits = architecture.partition("_")
+    exact = digits.rstrip("af") != digits
+    digits = digits.rstrip("af")
+    built, found = (int(digits[:-1]), int(digits[-1])), numbers(capability)
+    if exact:
+        return built == found
+    if kind == "compute":
+        return built <= found
+    return built[0] == found[0] and built[1] <= found[1]
+
+
+def _memory(workload: str, gpu: GpuFacts) -> Refusal | None:
+    needed = _BYTES_A_PARAMETER * WORKLOADS[workload].parameter_count
+    if gpu.memory_bytes is None or gpu.memory_bytes >= needed:
+        return None
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE,
+        reason=f"{gpu.name} has {gpu.memory_bytes} bytes of memory, and {workload}'s weights and "
+        f"gradients alone take {needed}",
+    )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a dotted version as numbers, to compare.
+
+    >>> numbers("580.159.04") > numbers("580.65.06")
+    True
+    """
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
