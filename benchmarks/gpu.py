@@ -127,14 +127,14 @@ def ours(torch: Any, workload: str, precision: str, layout: str, batch: int, com
     return lambda: update(images, labels)
 
 
-def plain(torch: Any, model: Any, precision: str, layout: str, batch: int) -> Step:  # noqa: ANN401
+def plain(torch: Any, model: Any, precision: str, layout: str, batch: int) -> Step:
     """Return a step of a model as its own documentation trains one."""
     place = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     model = model.to("cuda", memory_format=place).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     images, labels = inputs(torch, layout, batch)
 
-    def step() -> Any:  # noqa: ANN401
+    def step() -> Any:
         optimizer.zero_grad()
         with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
             loss = torch.nn.functional.cross_entropy(model(images), labels)
@@ -151,7 +151,7 @@ def inputs(torch: Any, layout: str, batch: int) -> tuple[Any, Any]:
     return images, torch.randint(1000, (batch,), device="cuda")
 
 
-def first_version(model: Any) -> Any:  # noqa: ANN401
+def first_version(model: Any) -> Any:
     """Move each stride of a ResNet from the 3 x 3 convolution to the 1 x 1 before it, as ours."""
     for module in model.modules():
         if hasattr(module, "conv3") and module.conv2.stride == (2, 2):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +96,7 @@ class Ground:
 
 
 @pytest.fixture(scope="module", params=["process", "docker"])
-def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+def ground(request: pytest.FixtureRequest) -> Ground:
     assert LIBRARY is not None
     try:
         backend = connect(request.param, ROOT, ())
@@ -109,7 +108,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     if isinstance(backend, ProcessBackend):
         scripts = str(backend._cache.scripts / environment.scripts_sha256 / "scripts")
     gpu = gpus.read(LIBRARY)[0]
-    yield Ground(backend=backend, environment=environment, scripts=scripts, gpu=gpu)
+    return Ground(backend=backend, environment=environment, scripts=scripts, gpu=gpu)
 
 
 def launch(
