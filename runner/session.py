@@ -147,7 +147,8 @@ def plan_request(request: Request) -> Planned:
         profile=profile,
         sampling=sampling,
         plan=_selected(plan.expand(suite, images), request.only),
-        cores=choose_cores(suite.limits.cores),
+        # a job on a GPU gets its cores together with the GPU
+        cores=() if suite.device == "cuda" else choose_cores(suite.limits.cores),
         data_file=data_file,
     )
 

@@ -167,7 +167,7 @@ def left_on(ground: Ground) -> tuple[str, ...]:
 
 
 def test_a_full_gpu_is_oom_gpu_with_what_was_asked_and_what_was_free(ground: Ground) -> None:
-    verdict = launch(ground, None, batch=1000)
+    verdict = launch(ground, None, batch=2000)
 
     print(verdict)
     assert verdict.status is Status.OOM_GPU

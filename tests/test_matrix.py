@@ -235,7 +235,7 @@ def sleepers() -> list[int]:
         if folder.name.isdecimal():
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                if words[-2:-1] and words[-2].startswith(mine):
+                if words[-2:-1] and words[-2].startswith(mine) and words[-2].endswith(b".py"):
                     found.append(int(folder.name))
     return found
 
