@@ -497,7 +497,8 @@ def test_another_script_makes_another_image(ready: Ready, tmp_path: Path) -> Non
 
 
 def test_a_failed_build_shows_its_last_lines(ready: Ready, tmp_path: Path) -> None:
-    lines = "for i in $(seq 50); do echo line $i; done; echo no such thing >&2; exit 3"
+    # The pause keeps the two streams in order, which the engine reads apart.
+    lines = "for i in $(seq 50); do echo line $i; done; sleep 1; echo no such thing >&2; exit 3"
     image = make_image(tmp_path, f"ARG BASE={ready.base}\nFROM ${{BASE}}\nRUN {lines}\n", "failing")
 
     with pytest.raises(PrepareError) as raised:

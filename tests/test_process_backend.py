@@ -476,8 +476,10 @@ def group_of(backend: ProcessBackend, environment: Environment) -> Path | None:
 
 
 def test_an_id_is_not_used_twice_at_once(backend: ProcessBackend, environment: Environment) -> None:
-    launch = make_launch(environment, "import time; time.sleep(60)")
+    launch = make_launch(environment, "import time; print('up', flush=True); time.sleep(60)")
     job = backend.start(launch)
+    while job.read(1.0) is None:
+        pass
     with pytest.raises(RunnerError, match="already under way"):
         backend.start(launch)
     job.stop()
