@@ -198,11 +198,27 @@ def _gpus(machine: Machine) -> Iterator[Row]:
         yield from (_note(area, advice) for advice in disturbance.of_gpu(gpu, number))
 
 
+def _gpu_containers(machine: Machine) -> Iterator[Row]:
+    if not machine.facts.gpus:
+        return
+    try:
+        found = connect("docker", machine.root, machine.wheels).describe().get("gpus", "")
+    except BackendUnavailable:
+        return  # the engine's own row tells
+    from runner.backends.docker_gpus import REMEDY
+
+    if found.startswith("none"):
+        yield Row(area="gpu containers", state="note", found=found, remedy=REMEDY)
+    else:
+        yield Row(area="gpu containers", state="ok", found=found)
+
+
 CHECKS: dict[str, Check] = {
     "quiet": _quiet,
     "engine": _engine,
     "limits": _limits,
     "disk": _disk,
     "gpus": _gpus,
+    "gpu containers": _gpu_containers,
     "interpreters": _interpreters,
 }

@@ -159,6 +159,9 @@ def checks_of(job: Job, image: Image, said: Transcript) -> tuple[Check, ...]:
         _equal("output_shape", said.checks.get("output_shape"), [batch, workload.classes]),
         *_loss_checks(said),
     ]
+    gpus = job.cell.parameters.get("gpus", 1)
+    if gpus != 1:
+        checks.append(_equal("ranks", said.checks.get("ranks"), gpus))
     if job.cell.parameters.get("compiler", "default") != "default":
         compiled = said.checks.get("compiled", 0)
         passed = isinstance(compiled, int) and compiled > 0

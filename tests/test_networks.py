@@ -19,7 +19,15 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("networks")
 
 
-@pytest.mark.parametrize(("name", "count"), [("cifar10-cnn", 1_250_858), ("vgg16", 138_357_544)])
+COUNTS = [
+    ("cifar10-cnn", 1_250_858),
+    ("vgg16", 138_357_544),
+    ("alexnet", 49_566_504),
+    ("resnet50", 25_557_032),
+]
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS)
 def test_parameters_are_those_of_the_published_network(
     networks: ModuleType, name: str, count: int
 ) -> None:
@@ -47,6 +55,41 @@ def test_vgg16_has_thirteen_convolutions_and_three_dense_layers(networks: Module
     assert [len(shape) for shape in shapes] == [4] * 13 + [2] * 3
     assert shapes[0] == (3, 3, 3, 64)
     assert shapes[13] == (7 * 7 * 512, 4096)
+
+
+def test_maps_of_alexnet_shrink_as_its_strides_say(networks: ModuleType) -> None:
+    walked = networks.walk(networks.ALEXNET)
+
+    kinds = ("strided-convolution", "strided-max-pooling")
+    assert [after[0] for layer, _, after in walked if layer[0] in kinds] == [54, 26, 12, 5]
+
+
+def test_resnet50_has_its_strides_in_the_first_convolution_of_a_stage(
+    networks: ModuleType,
+) -> None:
+    walked = networks.walk(networks.RESNET50)
+
+    strided = [
+        (layer[2], before[0], after[0])
+        for layer, before, after in walked
+        if layer[0] == "strided-convolution" and layer[3] == 2
+    ]
+    # 7 x 7, then the 1 x 1 and the projection of three stages
+    assert strided == [
+        (7, 224, 112),
+        *[(1, 56, 28)] * 2,
+        *[(1, 28, 14)] * 2,
+        *[(1, 14, 7)] * 2,
+    ]
+    assert sum(layer[0] == "add" for layer, _, _ in walked) == 3 + 4 + 6 + 3
+    assert round(networks.count_products(networks.RESNET50) / 1e9, 2) == 3.86
+
+
+def test_ways_that_do_not_fit_are_not_added(networks: ModuleType) -> None:
+    layers = (("fork",), ("convolution", 5, 3, "same"), ("add",))
+
+    with pytest.raises(ValueError, match=r"cannot add \(8, 8, 5\) and \(8, 8, 3\)"):
+        networks.walk(networks.Network((8, 8, 3), 2, layers))
 
 
 def test_an_unknown_layer_is_refused(networks: ModuleType) -> None:

@@ -1,0 +1,111 @@
+"""Preflight: from facts to a refusal, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from runner.model import Image, Status
+from runner.preflight import holds, numbers, refuse
+from runner.telemetry.host import GpuFacts
+
+from .makers import make_image
+
+H100 = GpuFacts(
+    name="NVIDIA H100 80GB HBM3",
+    uuid="GPU-1",
+    driver="580.159.04",
+    cuda="13.0",
+    memory_bytes=80 * 1024**3,
+    compute_capability="9.0",
+)
+
+
+def cuda_image() -> Image:
+    return replace(
+        make_image(),
+        devices=("cuda",),
+        cuda="13.0",
+        gpu_architectures=("sm_80", "sm_90"),
+        minimum_driver="580",
+    )
+
+
+def test_an_image_that_fits_is_not_refused() -> None:
+    assert refuse(cuda_image(), "vgg16", (H100,), 1) is None
+
+
+def test_an_image_without_cuda_is_refused_whatever_gpus_there_are() -> None:
+    for gpus in ((H100,), ()):
+        found = refuse(make_image("tensorflow-1.0.0"), "vgg16", gpus, 1)
+
+        assert found is not None
+        assert found.status is Status.UNSUPPORTED_DEVICE
+        assert "tensorflow-1.0.0 is for cpu only" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("gpus", "count", "reason"),
+    [
+        ((), 1, "asked for 1, found no NVIDIA GPU or driver (NVML) here"),
+        ((H100,), 2, "asked for 2, found 1 NVIDIA GPUs here"),
+    ],
+)
+def test_too_few_gpus_are_told(gpus: tuple[GpuFacts, ...], count: int, reason: str) -> None:
+    found = refuse(cuda_image(), "vgg16", gpus, count)
+
+    assert found is not None
+    assert (found.status, found.reason) == (Status.UNSUPPORTED_DEVICE, reason)
+
+
+def test_an_old_driver_is_told_with_both_versions() -> None:
+    found = refuse(cuda_image(), "vgg16", (replace(H100, driver="575.57.08"),), 1)
+
+    assert found is not None
+    assert found.status is Status.DRIVER_TOO_OLD
+    assert "needs driver 580 or newer" in found.reason
+    assert "has driver 575.57.08" in found.reason
+
+
+def test_a_gpu_that_the_binaries_do_not_know_is_told() -> None:
+    old = replace(H100, name="Tesla P100", compute_capability="6.0")
+
+    found = refuse(cuda_image(), "vgg16", (H100, old), 2)
+
+    assert found is not None
+    assert found.status is Status.UNSUPPORTED_DEVICE
+    assert "Tesla P100 is of compute capability 6.0" in found.reason
+    assert "hold sm_80, sm_90" in found.reason
+
+
+def test_a_gpu_too_small_for_weights_and_gradients_is_told() -> None:
+    found = refuse(cuda_image(), "vgg16", (replace(H100, memory_bytes=1024**3),), 1)
+
+    assert found is not None
+    assert found.status is Status.UNSUPPORTED_DEVICE
+    assert f"take {8 * 138_357_544}" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("architecture", "capability", "expected"),
+    [
+        ("sm_90", "9.0", True),
+        ("sm_80", "8.6", True),
+        ("sm_86", "8.0", False),
+        ("sm_80", "9.0", False),
+        ("sm_90a", "9.0", True),
+        ("sm_100a", "10.3", False),
+        ("compute_90", "10.0", True),
+        ("compute_100", "9.0", False),
+        ("sm_120", "12.1", True),
+    ],
+)
+def test_machine_code_runs_within_its_major_version(
+    architecture: str, capability: str, expected: bool
+) -> None:
+    assert holds(architecture, capability) is expected
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert numbers("580.9") < numbers("580.65.06") < numbers("580.159.04")
