@@ -25,7 +25,7 @@ from runner.model import (
     Tolerance,
 )
 from runner.session import choose_cores
-from runner.stats.compare import Comparison, compare
+from runner.stats.compare import Comparison, compare_pairs
 from runner.stats.steady import find_steady_parts
 from runner.telemetry.disturbance import excesses
 from runner.verdict import judge
@@ -128,7 +128,7 @@ def noise(
             found = "; ".join(excesses(seen.load, seen.gpu, Tolerance()))
             disturbed += [f"{name}, launch {pair + 1}: {found}"] if found else []
             say(f"{pair + 1}/{pairs} {name}{f': {found}' if found else ''}")
-    comparison = compare(_steady(taken["outside"]), _steady(taken["inside"]))
+    comparison = compare_pairs(_steady(taken["outside"]), _steady(taken["inside"]))
     return Noise(cell=job.cell, comparison=comparison, launches=pairs, disturbed=tuple(disturbed))
 
 

@@ -15,8 +15,10 @@ from runner.stats.compare import (
     Verdict,
     compare,
     compare_all,
+    compare_pairs,
     judge,
     rank_sum_distribution,
+    signed_rank_distribution,
 )
 
 launches_of_one_step = st.lists(
@@ -185,3 +187,58 @@ def test_judge_reads_the_margin_as_a_ratio() -> None:
     assert judge(0.97, 0.999, 0.02) is Verdict.FASTER
     assert judge(1.001, 1.03, 0.02) is Verdict.SLOWER
     assert judge(0.97, 1.03, 0.02) is Verdict.AMBIGUOUS
+
+
+def drifting_pairs(count: int, ratio: float, seed: int = 1) -> tuple[list[list[float]], ...]:
+    """Pairs of launches 0.5 % apart by chance, while the machine slows down by a third."""
+    random = np.random.default_rng(seed)
+    slower = np.linspace(1.0, 1.33, count)
+    base, other = slower * np.exp(random.normal(0, 0.005, (2, count)))
+    return [[float(value)] for value in base], [[float(value * ratio)] for value in other]
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_what_drifts_slowly_is_gone_from_pairs(count: int) -> None:
+    base, other = drifting_pairs(count, ratio=1.03)
+
+    paired, apart = compare_pairs(base, other), compare(base, other)
+
+    assert paired.verdict is Verdict.SLOWER
+    assert apart.verdict is Verdict.AMBIGUOUS
+    assert paired.low is not None
+    assert paired.high is not None
+    assert paired.low < 1.03 < paired.high
+
+
+def test_pairs_hold_their_level() -> None:
+    outside = 0
+    for seed in range(400):
+        found = compare_pairs(*drifting_pairs(12, ratio=1.0, seed=seed))
+        assert found.low is not None
+        assert found.high is not None
+        outside += not found.low <= 1 <= found.high
+
+    assert 0.03 < outside / 400 < 0.07
+
+
+def test_the_interval_of_pairs_is_that_of_scipys_test() -> None:
+    base, other = (np.array(side)[:, 0] for side in drifting_pairs(15, ratio=1.01))
+    found = compare_pairs(base[:, None], other[:, None])
+
+    shift = np.log(other / base)
+    expected = stats.wilcoxon(shift, method="exact")
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.low is not None
+    just_inside = stats.wilcoxon(shift - math.log(found.low * 1.00001), method="exact")
+    just_outside = stats.wilcoxon(shift - math.log(found.low / 1.00001), method="exact")
+    assert just_outside.pvalue <= 0.05 < just_inside.pvalue
+
+
+def test_one_pair_has_no_interval_and_unequal_sides_are_refused() -> None:
+    assert compare_pairs([[1.0]], [[2.0]]).low is None
+    with pytest.raises(ValueError, match="2 launches cannot be paired with 1"):
+        compare_pairs([[1.0], [1.0]], [[2.0]])
+
+
+def test_signed_ranks_are_counted_exactly() -> None:
+    assert signed_rank_distribution(3) * 8 == pytest.approx([1, 2, 3, 5, 6, 7, 8])

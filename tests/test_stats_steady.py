@@ -155,3 +155,13 @@ def test_one_unsteady_launch_in_five_is_named_and_does_not_mark_the_cell() -> No
 
     assert kept.unsteady == (4,)
     assert kept.steady
+
+
+def test_levels_all_near_the_last_one_are_flat() -> None:
+    random = np.random.default_rng(0)
+    levels = np.repeat([1.0, 1.007, 0.995, 1.002], 30)
+
+    found = find_steady([float(v) for v in levels * np.exp(random.normal(0, 0.0005, 120))])
+
+    assert (found.start, found.shape) == (0, Shape.FLAT)
+    assert "4 levels, each within 1.0% of the last" in found.reason

@@ -201,6 +201,9 @@ def _from_levels(series: Array, fitted: Array, tolerance: float) -> Steady:
         first -= 1
     start = edges[first]
     ratio = f"{math.expm1(max(levels) - min(levels)):.1%}"
+    if start == 0:
+        reason = f"{len(levels)} levels, each within {math.expm1(tolerance):.1%} of the last"
+        return Steady(start=0, shape=Shape.FLAT, reason=reason)
     if start <= n / 2:
         tail = min(smooth_fits(series[start:], tolerance), key=lambda fit: fit.cost)
         if tail.name in ("trend", "cycle") and float(np.ptp(tail.values)) >= tolerance:
