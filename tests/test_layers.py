@@ -23,10 +23,11 @@ LINES = (
     ("execute", "report", "images"),
     ("watching",),
     ("backends", "store", "published"),
-    ("plan", "verdict", "stopping", "compare", "agreement", "gpus", "preflight"),
+    ("plan", "verdict", "stopping", "compare", "scaling", "agreement", "gpus", "preflight"),
     ("cells",),
     ("contract", "telemetry", "stats", "config", "cifar10"),
     ("documents", "pins", "workloads"),
+    ("parameters",),
     ("model", "errors"),
 )
 # Rooms that must not know of each other, whatever their lines.
