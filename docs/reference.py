@@ -94,9 +94,9 @@ def _arguments(command: argparse.ArgumentParser) -> list[str]:
             continue
         takes = action.nargs != 0
         shown = ", ".join(f"`{option}`" for option in action.option_strings)
-        value = f"`{_placeholder(action)}`" if takes else ""
+        value = f"`{_cell(_placeholder(action))}`" if takes else ""
         choices = f" One of {', '.join(map(str, action.choices))}." if action.choices else ""
-        default = "" if action.default in (None, [], False) else f"`{action.default}`"
+        default = "" if action.default in (None, [], False, "") else f"`{action.default}`"
         text = _sentence(action.help or "") + choices
         lines.append(f"| {' '.join(filter(None, (shown, value)))} | {_cell(text)} | {default} |")
     return lines
@@ -143,9 +143,18 @@ def schema_page() -> str:
         parts += ["| field | type | meaning |", "|---|---|---|"]
         told = _attributes(kind)
         for one in fields(kind):
-            text = f"`{_cell(str(one.type))}`".replace("\\|", "or")
-            parts.append(f"| `{one.name}` | {text} | {_cell(told.get(one.name, ''))} |")
+            meaning = _cell(told.get(one.name, ""))
+            parts.append(f"| `{one.name}` | {_type(str(one.type))} | {meaning} |")
     return "\n".join(parts) + "\n"
+
+
+def _type(name: str) -> str:
+    """Return a type as code, a link to its section where it has one."""
+    text = f"`{name.replace('|', 'or')}`"
+    known = [
+        word for word in re.findall(r"[A-Z]\w+", name) if is_dataclass(getattr(model, word, 0))
+    ]
+    return f"[{text}](#{known[0].lower()})" if known else text
 
 
 def _kinds(*roots: type[Any]) -> list[type[Any]]:

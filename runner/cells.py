@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runner.model import Record, Status
-from runner.stats.steady import SteadyParts, find_steady_parts
+from runner.stats.steady import SteadyParts, find_all_steady_parts
 
 
 def by_cell(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -29,7 +29,14 @@ def good(records: Iterable[Record]) -> list[Record]:
 
 def steady_parts(records: Sequence[Record]) -> SteadyParts:
     """Return the steady part of the launches of a cell, all of which ended ``ok``."""
-    return find_steady_parts([record.samples[0].measured_s for record in records])
+    return all_steady_parts([records])[0]
+
+
+def all_steady_parts(cells: Sequence[Sequence[Record]]) -> list[SteadyParts]:
+    """Return the steady parts of many cells, as ``steady_parts`` does for one, but together."""
+    return find_all_steady_parts(
+        [[record.samples[0].measured_s for record in records] for records in cells]
+    )
 
 
 def why(records: Sequence[Record]) -> tuple[Status, str]:

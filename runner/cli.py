@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import image_commands, report_commands, trust_commands
+from runner import image_commands, published_commands, report_commands, trust_commands
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _matrix_parser(commands.add_parser("matrix", help="measure the cells of a suite"))
     report_commands.add_commands(commands)
+    published_commands.add_commands(commands, _backend_arguments)
     images = commands.add_parser("images", help="list, make, lock, check, prove and keep images")
     _images_parser(images)
     check = commands.add_parser("check", help="hold all images and the matrix to their rules")
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions: dict[str, Callable[[argparse.Namespace, Console], int]] = {
         "matrix": _matrix,
         **report_commands.ACTIONS,
+        **published_commands.ACTIONS,
         "images": _images,
         "check": image_commands.check_all,
         **trust_commands.ACTIONS,

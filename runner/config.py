@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from runner.documents import Document, Location, hint, read
+from runner.documents import Document, hint, read
 from runner.errors import ConfigurationError
+from runner.matrix_rules import matrix_problems
+from runner.matrix_rules import sampling_problem as sampling_problem
+from runner.matrix_rules import share as share
 from runner.model import (
     BuildLimits,
     Exclusion,
@@ -20,11 +22,10 @@ from runner.model import (
     Limits,
     Matrix,
     Sampling,
-    Scalar,
     Suite,
     Tolerance,
 )
-from runner.workloads import WORKLOADS, Parameter
+from runner.workloads import WORKLOADS
 
 _GIB = 1024**3
 
@@ -76,132 +77,29 @@ def load_matrix(path: Path, images: Collection[str]) -> Matrix:
         ConfigurationError: it is wrong; every problem at once, with its line.
     """
     document = read(path, path.name, "matrix.schema.json")
-    problems = list(_matrix_problems(document, images))
+    there = {folder.name for folder in path.parent.glob("results/published/*/")}
+    problems = list(matrix_problems(document, images, there))
     if problems:
         raise ConfigurationError(path.name, problems)
     data = document.data
     build = dict(data.get("build", {}))
     parallel = build.pop("parallel", 2)
     common = data.get("limits", {})
+    profiles = data["profiles"]
     return Matrix(
         text=document.text,
         default_suite=data["default_suite"],
         default_profile=data["default_profile"],
-        suites={name: _suite(name, suite, common) for name, suite in data["suites"].items()},
-        profiles={name: _sampling(profile) for name, profile in data["profiles"].items()},
+        suites={
+            name: _suite(name, suite, common, profiles) for name, suite in data["suites"].items()
+        },
+        profiles={name: _sampling(profile) for name, profile in profiles.items()},
         build=msgspec.convert(build, BuildLimits, strict=False),
         build_parallel=parallel,
         order_seed=data.get("order_seed", 1),
         seed=data.get("seed", 1),
         tolerance=_tolerance(data.get("disturbance", {})),
     )
-
-
-def _matrix_problems(document: Document, images: Collection[str]) -> Iterator[str]:
-    data = document.data
-    for key, known in (("default_suite", "suites"), ("default_profile", "profiles")):
-        if data[key] not in data[known]:
-            message = f"no {known[:-1]} {data[key]!r}; {hint(data[key], data[known])}"
-            yield document.problem((key,), message)
-    for name, profile in data["profiles"].items():
-        for message in _precision_problems(profile):
-            yield document.problem(("profiles", name, "precision"), message)
-    for name, suite in data["suites"].items():
-        place: Location = ("suites", name)
-        for message in _precision_problems(suite):
-            yield document.problem((*place, "precision"), message)
-        for where, message in _suite_problems(suite, images):
-            yield document.problem(place + where, message)
-
-
-def _precision_problems(data: Mapping[str, Any]) -> Iterator[str]:
-    if "precision" in data and share(data["precision"]) is None:
-        yield f"expected a share such as 1% or 0.01, found {data['precision']!r}"
-
-
-def share(value: str | float) -> float | None:
-    """Return a share between 0 and 1, given as ``1%`` or as a number; None if it is neither."""
-    text = str(value).strip()
-    try:
-        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        return None
-    return number if 0 < number < 1 else None
-
-
-def sampling_problem(sampling: Sampling) -> str | None:
-    """Return why launching cannot stop by precision with these numbers, or None."""
-    first, most = sampling.launches, sampling.max_launches
-    if sampling.precision is None or 2 <= first <= most:
-        return None
-    return (
-        f"precision: the first batch, launches {first}, must be at least 2 and at most "
-        f"max_launches {most}"
-    )
-
-
-def _suite_problems(
-    suite: Mapping[str, Any], images: Collection[str]
-) -> Iterator[tuple[Location, str]]:
-    yield from _glob_problems(("images",), suite["images"], images)
-    axes = suite.get("axes", {})
-    for name, fixed in suite["workloads"].items():
-        yield from _parameter_problems(("workloads", name), name, fixed or {})
-        for parameter, values in axes.items():
-            for index, value in enumerate(values):
-                at = ("axes", parameter, index)
-                yield from _parameter_problems(at, name, {parameter: value}, whole=True)
-            if parameter in (fixed or {}):
-                yield ("axes", parameter), f"is fixed by workload {name!r} too; keep one of them"
-    for index, more in enumerate(suite.get("include", [])):
-        yield from _glob_problems(("include", index, "images"), more["images"], images)
-        inside = ("include", index, "parameters")
-        yield from _parameter_problems(inside, more["workload"], more.get("parameters", {}))
-    for index, rule in enumerate(suite.get("exclude", [])):
-        place = ("exclude", index)
-        yield from _glob_problems((*place, "image"), [rule.get("image", "*")], images)
-        pattern = rule.get("workload", "*")
-        if not fnmatch.filter(suite["workloads"], pattern):
-            message = f"matches no workload of the suite; {hint(pattern, suite['workloads'])}"
-            yield (*place, "workload"), message
-
-
-def _glob_problems(
-    place: Location, patterns: list[str], images: Collection[str]
-) -> Iterator[tuple[Location, str]]:
-    for index, pattern in enumerate(patterns):
-        if not fnmatch.filter(images, pattern):
-            where = (*place, index) if len(place) == 1 or place[-1] == "images" else place
-            yield where, f"no image matches {pattern!r}; {hint(pattern, images)}"
-
-
-def _parameter_problems(
-    place: Location, workload: str, parameters: Mapping[str, Scalar], *, whole: bool = False
-) -> Iterator[tuple[Location, str]]:
-    if workload not in WORKLOADS:
-        yield place, f"no workload {workload!r}; {hint(workload, WORKLOADS)}"
-        return
-    known = {parameter.name: parameter for parameter in WORKLOADS[workload].parameters}
-    for name, value in parameters.items():
-        where = place if whole else (*place, name)
-        if name not in known:
-            yield where, f"{workload} has no parameter {name!r}; {hint(name, known)}"
-        else:
-            yield from ((where, message) for message in _value_problems(known[name], value))
-
-
-def _value_problems(parameter: Parameter, value: Scalar) -> Iterator[str]:
-    if parameter.choices:
-        if value not in parameter.choices:
-            known = [str(choice) for choice in parameter.choices]
-            yield f"{parameter.name} cannot be {value!r}; {hint(str(value), known)}"
-        return
-    wanted = type(parameter.default)
-    positive = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    numeric = wanted in (int, float)
-    if numeric and not (positive and (wanted is float or isinstance(value, int))):
-        kind = "a whole number above 0" if wanted is int else "a number above 0"
-        yield f"{parameter.name} must be {kind}, found {value!r}"
 
 
 def _sampling(data: Mapping[str, Any]) -> Sampling:
@@ -223,8 +121,13 @@ def _tolerance(data: Mapping[str, Any]) -> Tolerance:
     return dataclasses.replace(Tolerance(), **shares, **plain)
 
 
-def _suite(name: str, data: Mapping[str, Any], common: Mapping[str, Any]) -> Suite:
-    workloads = {workload: fixed or {} for workload, fixed in data["workloads"].items()}
+def _suite(
+    name: str,
+    data: Mapping[str, Any],
+    common: Mapping[str, Any],
+    profiles: Mapping[str, Mapping[str, Any]],
+) -> Suite:
+    workloads = {workload: fixed or {} for workload, fixed in data.get("workloads", {}).items()}
     include = [
         Inclusion(
             images=tuple(more["images"]),
@@ -246,7 +149,7 @@ def _suite(name: str, data: Mapping[str, Any], common: Mapping[str, Any]) -> Sui
         name=name,
         title=data["title"],
         protocol=data.get("protocol", "fair"),
-        images=tuple(data["images"]),
+        images=tuple(data.get("images", ())),
         workloads=workloads,
         axes={key: tuple(values) for key, values in data.get("axes", {}).items()},
         include=tuple(include),
@@ -256,6 +159,12 @@ def _suite(name: str, data: Mapping[str, Any], common: Mapping[str, Any]) -> Sui
         precision=_precision(data).get("precision"),
         max_launches=data.get("max_launches"),
         budget_s=data.get("budget_s"),
+        published=data.get("published", ""),
+        batches=data.get("batches", {}),
+        profiles={
+            profile: _sampling({**profiles[profile], **changes})
+            for profile, changes in data.get("profiles", {}).items()
+        },
     )
 
 

@@ -14,17 +14,18 @@ from pathlib import Path
 
 from runner import contract
 from runner.backends import Backend, PrepareError
+from runner.checks import checks_of
 from runner.config import load_images
 from runner.documents import hint
 from runner.errors import ConfigurationError
 from runner.model import BuildLimits, Cell, Environment, Image, Job, Launch, Limits, Sampling
 from runner.session import choose_cores
-from runner.verdict import checks_of
 from runner.watching import Watched, watch
 from runner.workloads import WORKLOADS
 
 NOISE = "noise that must not reach the contract"
 _STEPS = Sampling(launches=1, warmup_steps=2, measure_steps=3, measure_limit_s=120.0)
+_EVIDENCE_LINES = 8
 _LIMITS = Limits(timeout_s=600.0, silence_s=300.0, memory_bytes=8 * 1024**3, cores=1)
 
 
@@ -98,7 +99,8 @@ def test_image(image: Image, backend: Backend) -> Report:
     try:
         environment = backend.prepare(image, BuildLimits(), lambda _: None)
     except PrepareError as error:
-        return Report(image=image.name, found=(("prepare", (f"{error.status}: {error}",)),))
+        breaches = (f"{error.status}: {error.reason}", *_end(error.evidence))
+        return Report(image=image.name, found=(("prepare", breaches),))
     found = tuple(
         (case.name, tuple(_launch(case, image, environment, backend))) for case in cases(image)
     )
@@ -151,7 +153,11 @@ def _launch(case: Case, image: Image, environment: Environment, backend: Backend
     broken = [breach for rule in case.rules for breach in rule(seen)]
     yield from broken
     if broken:
-        yield from (f"log: {line}" for line in text.splitlines()[-8:])
+        yield from _end(text)
+
+
+def _end(log: str) -> Iterator[str]:
+    return (f"log: {line}" for line in log.splitlines()[-_EVIDENCE_LINES:])
 
 
 def _job(case: Case, image: Image) -> Job:

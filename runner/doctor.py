@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import session
+from runner import preflight, session
 from runner.backends import PrepareError, connect, environments, job_cgroup
 from runner.backends.job_cgroup import Hierarchy
 from runner.errors import BackendUnavailable
+from runner.images import health
+from runner.images.health import Probes
 from runner.model import Image
 from runner.telemetry import disturbance, host
 from runner.telemetry.host import Advice
@@ -31,7 +33,7 @@ class Row:
 
     Attributes:
         state: ``ok``; ``note``: numbers will be worse for it, or some cells have none;
-            ``problem``: nothing can be measured that way.
+            ``problem``: nothing can be measured that way, or what an image is made of is gone.
         remedy: what to do; empty where nothing needs to be done.
     """
 
@@ -48,6 +50,8 @@ class Machine:
     Attributes:
         job_cores: those that a job of the default limits would have.
         others_cores: how many cores others keep busy now; None if it was not measured.
+        probes: what is asked of the engine and of registries.
+        instructions: that the processor has, as the kernel names them; empty: unknown.
     """
 
     root: Path
@@ -57,13 +61,20 @@ class Machine:
     facts: host.HostFacts
     job_cores: tuple[int, ...]
     others_cores: float | None
+    probes: Probes
+    instructions: frozenset[str] = frozenset()
 
 
 Check = Callable[[Machine], Iterator[Row]]
 
 
 def look(
-    root: Path, images: Mapping[str, Image], wheels: tuple[Path, ...], results: Path, cores: int
+    root: Path,
+    images: Mapping[str, Image],
+    wheels: tuple[Path, ...],
+    results: Path,
+    cores: int,
+    probes: Probes,
 ) -> Machine:
     """Read this machine, and for a second how busy others keep it."""
     return Machine(
@@ -74,6 +85,18 @@ def look(
         facts=session.read_host(),
         job_cores=session.choose_cores(cores),
         others_cores=_others(LOOK_S),
+        probes=probes,
+        instructions=_instructions(Path("/proc/cpuinfo")),
+    )
+
+
+def _instructions(cpuinfo: Path) -> frozenset[str]:
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        word for line in lines if line.startswith("flags") for word in line.split()[2:]
     )
 
 
@@ -91,8 +114,14 @@ def _others(seconds: float) -> float | None:
 
 
 def examine(machine: Machine) -> tuple[Row, ...]:
-    """Return every row of every check, in the order of CHECKS."""
-    return tuple(row for check in CHECKS.values() for row in check(machine))
+    """Return every row of every check, in the order of CHECKS; an image's own stand together."""
+    areas = {_area(name) for name in machine.images}
+    rows = [row for check in CHECKS.values() for row in check(machine)]
+    return tuple(sorted(rows, key=lambda row: row.area if row.area in areas else ""))
+
+
+def _area(image: str) -> str:
+    return f"image {image}"
 
 
 def _quiet(machine: Machine) -> Iterator[Row]:
@@ -152,7 +181,7 @@ def _limits(machine: Machine) -> Iterator[Row]:  # noqa: ARG001 - every check ta
 def _interpreters(machine: Machine) -> Iterator[Row]:
     """Say for each image whether the process backend could make its environment here."""
     for image in machine.images.values():
-        area = f"image {image.name}"
+        area = _area(image.name)
         try:
             recipe = environments.recipe(image, machine.wheels)
         except PrepareError as error:
@@ -166,6 +195,40 @@ def _interpreters(machine: Machine) -> Iterator[Row]:
         python = recipe.interpreter
         found = f"Python {python.version} ({python.found_by}): {python.path}"
         yield Row(area=area, state="ok", found=found)
+
+
+def _sources(machine: Machine) -> Iterator[Row]:
+    """Say for each image whether what it is made of can still be had."""
+    for row in health.rows(list(machine.images.values()), machine.probes):
+        yield Row(
+            area=_area(row.image),
+            state=row.state,
+            found=f"{row.what}: {row.found}",
+            remedy=row.remedy,
+        )
+
+
+def _processors(machine: Machine) -> Iterator[Row]:
+    """Name the images whose binaries this processor or these GPUs cannot run."""
+    for image in machine.images.values():
+        lacking = sorted(set(image.cpu_instructions) - machine.instructions)
+        if lacking and machine.instructions:
+            yield Row(
+                area=_area(image.name),
+                state="note",
+                found=f"its binaries need {', '.join(lacking)}, which this processor has not",
+                remedy="measure it on another machine",
+            )
+        if "cpu" in image.devices:
+            continue
+        refusal = preflight.refuse(image, image.workloads[0], machine.facts.gpus, 1)
+        if refusal is not None:
+            yield Row(
+                area=_area(image.name),
+                state="note",
+                found=f"{refusal.status}: {refusal.reason}",
+                remedy="measure it on another machine, or a newer driver where that is told",
+            )
 
 
 def _disk(machine: Machine) -> Iterator[Row]:
@@ -221,4 +284,6 @@ CHECKS: dict[str, Check] = {
     "gpus": _gpus,
     "gpu containers": _gpu_containers,
     "interpreters": _interpreters,
+    "processors": _processors,
+    "sources": _sources,
 }

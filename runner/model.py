@@ -58,6 +58,22 @@ class Verification:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KnownDefect:
+    """What is known to be wrong with a release, and where that is told.
+
+    Attributes:
+        what: a sentence without its full stop.
+        link: the thread or page that says so.
+        stops: the cells that it keeps from having a number: ``device``, ``workload`` and
+            parameters, which must all agree. Empty: it stops none.
+    """
+
+    what: str
+    link: str
+    stops: dict[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """A folder under images/: one framework release in a pinned environment.
 
@@ -69,6 +85,9 @@ class Image:
         base_licence: under which terms the base image is given, in words.
         distribution: the package that brings the framework; empty where it has its name.
         environment: variables set in both backends before the script starts.
+        python_versions: the Pythons that the release is for, as a version specifier (PEP 440):
+            those of its wheels, or what its metadata asks for. Empty: not of Python.
+        known_defects: those that bear on what is measured here.
         verified: empty means never verified, and every listing says so.
     """
 
@@ -91,6 +110,8 @@ class Image:
     cudnn: str | None = None
     gpu_architectures: tuple[str, ...] = ()
     minimum_driver: str | None = None
+    python_versions: str = ""
+    known_defects: tuple[KnownDefect, ...] = ()
     verified: tuple[Verification, ...] = ()
     notes: str = ""
 
@@ -200,7 +221,8 @@ class Cell:
     @property
     def label(self) -> str:
         """Name for people and filters: ``image/workload`` or ``image/workload/variant``."""
-        return "/".join(part for part in (self.image, self.workload, self.variant) if part)
+        name = f"{self.image}/{self.workload}"
+        return f"{name}/{self.variant}" if self.variant else name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,6 +254,11 @@ class Suite:
         axes: parameter to the values that it takes, in the order of the table.
         device: ``cpu`` or ``cuda``: what every cell is measured on.
         precision, max_launches, budget_s: take the place of the profile's; None: the profile's.
+        published: name of a folder of results/published/, whose rows are the cells, in both
+            protocols; images, workloads and axes are then empty. Empty: they are the cells.
+        batches: of a published suite, the most images a step of a workload, where the
+            document's batch is too large for the machine.
+        profiles: take the place of the matrix's profiles of the same names.
     """
 
     name: str
@@ -247,6 +274,9 @@ class Suite:
     precision: float | None = None
     max_launches: int | None = None
     budget_s: float | None = None
+    published: str = ""
+    batches: dict[str, int] = field(default_factory=dict)
+    profiles: dict[str, Sampling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,8 +60,11 @@ def expand(suite: Suite, images: Mapping[str, Image]) -> Plan:
     return Plan(cells=tuple(kept), skips=tuple(skips))
 
 
-def _matching(patterns: Iterable[str], images: Mapping[str, Image]) -> list[str]:
-    return [name for name in images if any(fnmatch.fnmatch(name, p) for p in patterns)]
+def _matching(patterns: Sequence[str], images: Mapping[str, Image]) -> list[str]:
+    """Return the images that a glob names and none with a ``!`` before it takes away."""
+    taken = [name for name in images if any(fnmatch.fnmatch(name, p) for p in patterns)]
+    away = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    return [name for name in taken if not any(fnmatch.fnmatch(name, p) for p in away)]
 
 
 def _is_for(image: Image, suite: Suite) -> bool:
@@ -89,7 +92,7 @@ def _cell(
         image=image,
         workload=workload,
         protocol=suite.protocol,
-        parameters={**WORKLOADS[workload].defaults(), **parameters},
+        parameters=WORKLOADS[workload].settled(parameters),
         device=suite.device,
         variant=",".join(f"{name}={value}" for name, value in varied.items()),
     )

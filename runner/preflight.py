@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runner.model import Image, Status
+from runner.model import Image, Scalar, Status
 from runner.telemetry.host import GpuFacts
 from runner.workloads import WORKLOADS
 
@@ -20,14 +21,22 @@ class Refusal:
     reason: str
 
 
-def refuse(image: Image, workload: str, gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:
+def refuse(
+    image: Image,
+    workload: str,
+    gpus: tuple[GpuFacts, ...],
+    count: int,
+    parameters: Mapping[str, Scalar] | None = None,
+) -> Refusal | None:
     """Return why `image` cannot do `workload` on `count` of these GPUs, or None.
 
     Args:
         gpus: those that were chosen; empty where no driver answers.
+        parameters: the cell's, which a known defect of the release may bear on.
     """
     return (
         _no_cuda(image)
+        or _defect(image, {**(parameters or {}), "workload": workload, "device": "cuda"})
         or _too_few(gpus, count)
         or next((found for gpu in gpus if (found := _on(image, workload, gpu))), None)
     )
@@ -36,11 +45,24 @@ def refuse(image: Image, workload: str, gpus: tuple[GpuFacts, ...], count: int) 
 def _no_cuda(image: Image) -> Refusal | None:
     if "cuda" in image.devices:
         return None
+    why = f"its {image.framework} {image.framework_version} is a build without CUDA"
+    if image.cuda is not None:
+        why = f"on a GPU, with CUDA {image.cuda}, it was never verified"
     return Refusal(
         status=Status.UNSUPPORTED_DEVICE,
-        reason=f"{image.name} is for {', '.join(image.devices)} only: its {image.framework} "
-        f"{image.framework_version} is a build without CUDA",
+        reason=f"{image.name} is for {', '.join(image.devices)} only: {why}",
     )
+
+
+def _defect(image: Image, cell: Mapping[str, Scalar]) -> Refusal | None:
+    for defect in image.known_defects:
+        if defect.stops and defect.stops.items() <= cell.items():
+            return Refusal(
+                status=Status.UNSUPPORTED,
+                reason=f"a known defect of {image.framework} {image.framework_version}: "
+                f"{defect.what} ({defect.link})",
+            )
+    return None
 
 
 def _too_few(gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:

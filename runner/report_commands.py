@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigurationError, RunnerError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from runner.model import Record, Run
+    from runner.report.reproduced import Reproduced
     from runner.report.source import Release, Source
 
 OK, INCOMPLETE = 0, 1
@@ -24,7 +26,7 @@ EXPORTS = (
 )
 FOLDERS = ("asv",)
 FORMATS = ("table", *TEXTS, *EXPORTS, *FOLDERS)
-PLOTS = ("bars", "decade", "phases", "memory", "gpu", "steps")
+PLOTS = ("bars", "decade", "phases", "memory", "gpu", "steps", "published")
 
 Action = Callable[[argparse.Namespace, "Console"], int]
 
@@ -45,17 +47,37 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     report.add_argument("--html", type=Path, metavar="DIR", help="make a page in DIR instead")
     plot = commands.add_parser("plot", help="draw a picture of a run as SVG or PNG")
     _add_run(plot)
-    plot.add_argument("--kind", choices=PLOTS, required=True)
-    plot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.svg|png")
+    plot.add_argument(
+        "--kind",
+        choices=PLOTS,
+        required=True,
+        help="what to draw; every panel of it in one picture",
+    )
+    plot.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a name that ends in .svg or .png",
+    )
     site = commands.add_parser("site", help="make a site over every run of a folder")
     site.add_argument("results", type=Path, metavar="DIR", help="such as results/reference")
-    site.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    site.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where the pages go"
+    )
     _add_root(site)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, metavar="RUN", help="a run's folder, or 'latest'")
-    command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where 'latest' looks for runs",
+    )
     _add_root(command)
 
 
@@ -133,6 +155,7 @@ def _load(folder: Path, root: Path) -> tuple[Source, int]:
     from runner.report.source import source
 
     run, records = store.load_run(folder), store.load_records(folder)
+    gc.freeze()  # they stay to the end: the collector need not look through them again and again
     made = source(run, records, releases(root))
     return made, OK if session.is_whole(run.cells, records) else INCOMPLETE
 
@@ -179,8 +202,31 @@ def _html(asked: argparse.Namespace, folder: Path, console: Console) -> int:
     from runner.report import html
 
     made, whole = _load(folder, asked.root)
-    _say(console, f"page: {html.write_report(made, folder, asked.html)}")
+    published = _published(made, asked.root)
+    _say(console, f"page: {html.write_report(made, folder, asked.html, published)}")
     return whole
+
+
+def _published(made: Source, root: Path) -> Reproduced:
+    """Hold a run against the published document that its suite is made from, if it is."""
+    from runner.config import load_matrix
+    from runner.published import load_document
+    from runner.report.reproduced import absent, reproduced
+    from runner.reproduce import reproduce
+
+    name = made.run.suite
+    try:
+        images = [path.parent.name for path in root.glob("images/*/image.yaml")]
+        matrix = load_matrix(root / "matrix.yaml", images)
+        suite = matrix.suites.get(name)
+        if suite is None or not suite.published:
+            return absent(f"The suite {name} is made from no published document.")
+        document = load_document(root / "results" / "published" / suite.published)
+    except ConfigurationError as error:
+        # Rendering needs no project: what is missing or being edited costs this section only.
+        return absent(f"Not compared with published numbers: {error}")
+    records = [record for own in made.records.values() for record in own]
+    return reproduced(reproduce(document, suite, made.run, records))
 
 
 def plot(asked: argparse.Namespace, console: Console) -> int:
@@ -189,9 +235,25 @@ def plot(asked: argparse.Namespace, console: Console) -> int:
     from runner.session import find_run
 
     made, _ = _load(find_run(asked.run, asked.results), asked.root)
-    pictures.write(made, asked.kind, asked.output)
+    if asked.kind == "published":
+        drawn = _published_plot(made, asked.root)
+    else:
+        drawn = pictures.lite_specification(made, asked.kind)
+    pictures.write(drawn, asked.output)
     _say(console, f"picture: {asked.output}")
     return OK
+
+
+def _published_plot(made: Source, root: Path) -> dict[str, Any]:
+    from runner.report import pictures
+
+    held = _published(made, root)
+    panels = [panel for grid in held.grids for panel in grid.panels]
+    if not panels:
+        why = "no number has a ratio here" if held.grids else held.lines[0]
+        msg = f"run {made.run.id}: no published plot: {why}"
+        raise pictures.PlotError(msg)
+    return pictures.specification("published", panels, held.lines[0])
 
 
 def site(asked: argparse.Namespace, console: Console) -> int:

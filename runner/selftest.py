@@ -94,15 +94,16 @@ def noise(
     outside: Backend,
     *,
     pairs: int,
+    cores: int,
     say: Callable[[str], None],
 ) -> Noise:
-    """Launch a cell `pairs` times on each side and compare the steady parts of their steps.
+    """Launch a cell `pairs` times on each side, on `cores` cores, and compare the pairs.
 
     Raises:
         SelftestFailed: a launch ended otherwise than ``ok``.
         PrepareError: the image could not be made ready on a side.
     """
-    job = job_of(image, workload, SAMPLING, Limits())
+    job = job_of(image, workload, SAMPLING, Limits(cores=cores))
     sides = {"inside": inside, "outside": outside}
     prepared = {
         name: backend.prepare(image, BuildLimits(), lambda _: None)

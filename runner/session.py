@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import abreast, cifar10, execute, gpus, plan, preflight, stopping, store
+from runner import (
+    abreast,
+    cifar10,
+    execute,
+    gpus,
+    plan,
+    preflight,
+    published,
+    reproduce,
+    stopping,
+    store,
+)
 from runner.backends import Backend, PrepareError, connect
 from runner.config import load_images, load_matrix, sampling_problem, wheel_folders
 from runner.documents import hint
@@ -54,6 +65,7 @@ class Request:
         command: the command line as typed, kept in run.json.
         keep_disturbed: let a disturbed job count; its record has the figures all the same.
         gpus: those that jobs on GPUs may have, by index, UUID or model; none means all.
+        each: of a published suite, a cell for each defect alone, too.
     """
 
     matrix: Path
@@ -69,6 +81,7 @@ class Request:
     command: tuple[str, ...]
     keep_disturbed: bool = False
     gpus: tuple[str, ...] = ()
+    each: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +144,8 @@ def plan_request(request: Request) -> Planned:
     if problems:
         raise ConfigurationError(request.matrix.name, problems)
     suite = matrix.suites[suite_name]
-    sampling = _sampling(matrix.profiles[profile], suite, request.launches)
+    sampling = suite.profiles.get(profile, matrix.profiles[profile])
+    sampling = _sampling(sampling, suite, request.launches)
     if problem := sampling_problem(sampling):
         where = f"{request.matrix.name}, suite {suite_name!r}, profile {profile!r}"
         raise ConfigurationError(where, [problem])
@@ -146,11 +160,32 @@ def plan_request(request: Request) -> Planned:
         suite=suite,
         profile=profile,
         sampling=sampling,
-        plan=_selected(plan.expand(suite, images), request.only),
+        plan=_selected(
+            expand(suite, images, root, each=request.each),
+            request.only,
+            is_published=bool(suite.published),
+        ),
         # a job on a GPU gets its cores together with the GPU
         cores=() if suite.device == "cuda" else choose_cores(suite.limits.cores),
         data_file=data_file,
     )
+
+
+def expand(
+    suite: Suite, images: Mapping[str, Image], root: Path, *, each: bool = False
+) -> plan.Plan:
+    """Return a suite's cells: its own, or those of the published document that it names.
+
+    Args:
+        each: of a document, with a cell for each defect alone.
+
+    Raises:
+        ConfigurationError: something in the document is wrong.
+    """
+    if not suite.published:
+        return plan.expand(suite, images)
+    folder = root / "results" / "published" / suite.published
+    return reproduce.expand(published.load_document(folder), suite, images, each=each)
 
 
 def _sampling(profile: Sampling, suite: Suite, launches: int | None) -> Sampling:
@@ -165,10 +200,11 @@ def _sampling(profile: Sampling, suite: Suite, launches: int | None) -> Sampling
     )
 
 
-def _selected(everything: plan.Plan, only: Sequence[str]) -> plan.Plan:
+def _selected(everything: plan.Plan, only: Sequence[str], *, is_published: bool) -> plan.Plan:
+    """Return what `only` leaves; of a published table, the reasons alone are an answer too."""
     cells = tuple(cell for cell in everything.cells if plan.selected(cell, only))
     skips = tuple(skip for skip in everything.skips if plan.selected(skip.cell, only))
-    if not cells:
+    if not cells and not (is_published and skips):
         every = sorted({cell.label for cell in everything.cells})
         near = hint(only[0], every) if only else "every cell is excluded"
         msg = f"nothing selected: no cell matches {' or '.join(map(repr, only))}; {near}"
@@ -285,7 +321,8 @@ def find_gpus(planned: Planned) -> abreast.Field:
     refused = {}
     for cell in planned.plan.cells:
         count = int(cell.parameters.get("gpus", 1))
-        found = preflight.refuse(planned.images[cell.image], cell.workload, facts, count)
+        image = planned.images[cell.image]
+        found = preflight.refuse(image, cell.workload, facts, count, cell.parameters)
         if found is not None:
             refused[cell.label] = PrepareError(found.status, found.reason)
     return abreast.Field(

@@ -28,12 +28,27 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     doctor.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     doctor.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     doctor.add_argument("--cores", type=int, default=2, metavar="N", help="that a job will have")
+    doctor.add_argument(
+        "--offline", action="store_true", help="ask no registry whether bases and wheels are there"
+    )
+    doctor.add_argument(
+        "--archives", type=Path, metavar="DIR", help="where 'runner images archive' put its files"
+    )
+    doctor.add_argument(
+        "--wheels",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="one more folder of wheels (also: pip's find-links)",
+    )
     selftest = commands.add_parser("selftest", help="what the tool itself does to a measurement")
     tests = selftest.add_subparsers(dest="test", required=True, metavar="TEST")
     noise = tests.add_parser("noise", help="one cell inside and outside a container, interleaved")
     noise.add_argument("image", metavar="IMAGE", help="such as pytorch-2.13.0")
     noise.add_argument("--workload", help="default: the image's first")
     noise.add_argument("--launches", type=int, default=6, metavar="N", help="on each side")
+    noise.add_argument("--cores", type=int, default=2, metavar="N", help="of a job; 2 by default")
     noise.add_argument("--root", type=Path, default=Path(), help="the project's folder")
 
 
@@ -116,10 +131,12 @@ def _doctor(asked: argparse.Namespace, console: Console) -> int:
 
     from runner import doctor
     from runner.config import load_images, wheel_folders
+    from runner.images import health
 
     root = asked.root.resolve()
-    wheels = wheel_folders(os.environ, Path.home())
-    machine = doctor.look(root, load_images(root), wheels, asked.results, asked.cores)
+    wheels = (*asked.wheels, *wheel_folders(os.environ, Path.home()))
+    probes = health.real_probes(root, wheels, asked.archives, is_offline=asked.offline)
+    machine = doctor.look(root, load_images(root), wheels, asked.results, asked.cores, probes)
     rows = doctor.examine(machine)
     made = Table(box=None, pad_edge=False)
     for name in ("", "state", "found", "what to do"):
@@ -148,6 +165,8 @@ def _selftest(asked: argparse.Namespace, console: Console) -> int:
         problems.append(f"no workload {asked.workload!r}; {hint(asked.workload, known)}")
     if asked.launches < 2:
         problems.append(f"--launches {asked.launches}: an interval needs 2 or more")
+    if asked.cores < 1:
+        problems.append(f"--cores {asked.cores}: a job needs 1 or more")
     if problems:
         source = "selftest noise"
         raise ConfigurationError(source, problems)
@@ -161,6 +180,7 @@ def _selftest(asked: argparse.Namespace, console: Console) -> int:
             inside,
             outside,
             pairs=asked.launches,
+            cores=asked.cores,
             say=lambda line: _say(console, line),
         )
     except PrepareError as error:

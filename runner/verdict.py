@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from dataclasses import dataclass
-from typing import Any
 
-from runner.contract import VERSION, Transcript
+from runner.checks import checks_of
+from runner.contract import Transcript
 from runner.model import Check, Image, Job, Outcome, Status
-from runner.workloads import WORKLOADS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,87 +131,3 @@ def _checked(job: Job, image: Image, said: Transcript) -> Verdict:
         )
         return Verdict(status=Status.CHECK_FAILED, reason=said_of, checks=checks)
     return Verdict(status=Status.OK, reason="", checks=checks)
-
-
-def checks_of(job: Job, image: Image, said: Transcript) -> tuple[Check, ...]:
-    """Return every check of a finished job, those that passed too.
-
-    A number that the script did not give is a failed check, never one left out.
-    """
-    assert said.hello is not None
-    workload = WORKLOADS[job.cell.workload]
-    batch = job.cell.parameters["batch"]
-    hello, threads = said.hello, len(job.cores)
-    reported = "not reported" if hello.threads is None else str(hello.threads)
-    checks = [
-        _equal("contract", hello.contract, VERSION),
-        _equal("framework_version", _release(hello.framework_version, image), _pinned(image)),
-        _equal("device", hello.device.split(":")[0], job.cell.device),
-        Check(
-            name="threads",
-            value=f"{reported} ({hello.threads_source})",
-            expected=str(threads),
-            passed=hello.threads in (None, threads),
-        ),
-        _equal("parameters", said.checks.get("parameters"), workload.parameter_count),
-        _equal("output_shape", said.checks.get("output_shape"), [batch, workload.classes]),
-        *_loss_checks(said),
-    ]
-    gpus = job.cell.parameters.get("gpus", 1)
-    if gpus != 1:
-        checks.append(_equal("ranks", said.checks.get("ranks"), gpus))
-    if job.cell.parameters.get("compiler", "default") != "default":
-        compiled = said.checks.get("compiled", 0)
-        passed = isinstance(compiled, int) and compiled > 0
-        checks.append(
-            Check(name="compiled", value=str(compiled), expected="1 or more", passed=passed)
-        )
-    return tuple(checks)
-
-
-def _pinned(image: Image) -> str:
-    return image.framework_version
-
-
-def _release(version: str, image: Image) -> str:
-    """Return the version without its build: 2.13.0+cpu and 1.0.1.post2 are builds of theirs."""
-    pinned = image.framework_version
-    rest = version.removeprefix(pinned)
-    return pinned if version.startswith(pinned) and (not rest or rest[0] in "+.") else version
-
-
-def _equal(name: str, value: Any, expected: Any) -> Check:  # noqa: ANN401 - plain JSON
-    found = "nothing" if value is None else str(value)
-    return Check(name=name, value=found, expected=str(expected), passed=value == expected)
-
-
-def _loss_checks(said: Transcript) -> list[Check]:
-    losses, taken = said.losses, _steps(said)
-    finite = all(math.isfinite(loss) for loss in losses) and len(losses) == taken
-    found = f"{len(losses)} losses of {taken} steps"
-    if losses and not all(math.isfinite(loss) for loss in losses):
-        found += f", the first not finite at step {_first_not_finite(losses)}"
-    expected = f"{taken} finite losses"
-    quarter = max(1, len(losses) // 4)
-    first, last = _mean(losses[:quarter]), _mean(losses[-quarter:])
-    return [
-        Check(name="loss_finite", value=found, expected=expected, passed=finite),
-        Check(
-            name="loss_falls",
-            value=f"{first:.4g} to {last:.4g}",
-            expected="the mean of the last quarter below that of the first",
-            passed=last < first,
-        ),
-    ]
-
-
-def _steps(said: Transcript) -> int:
-    return sum(1 + len(item.warmup_s) + len(item.measured_s) for item in said.samples)
-
-
-def _first_not_finite(losses: tuple[float, ...]) -> int:
-    return next(index for index, loss in enumerate(losses) if not math.isfinite(loss))
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return sum(values) / len(values) if values else math.nan

@@ -8,20 +8,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.text import Text
 
 from runner.backends import PrepareError
 from runner.contract import Progress
 from runner.execute import Observer
 from runner.model import Job, Record, Status
 from runner.report.formats import significant
+from runner.report.logs import readable
+from runner.report.terminal import bar
+
+_BAR = 20
+_FAILURES = 3
 
 
 class View(Observer, Protocol):
@@ -38,8 +44,9 @@ class View(Observer, Protocol):
 
 
 def view(console: Console) -> View:
-    """Return the live picture for a terminal, plain lines for a file or a pipe."""
-    return LiveView(console) if console.is_terminal else PlainView(console)
+    """Return the live picture for a terminal, plain lines for a file, a pipe or a dumb terminal."""
+    moves = console.is_terminal and not console.is_dumb_terminal
+    return LiveView(console) if moves else PlainView(console)
 
 
 def one_line(record: Record) -> str:
@@ -61,26 +68,111 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class _Clock:
-    """Estimates what is left from the wall time of the jobs that are done, cell by cell."""
+def left_s(spent: Sequence[tuple[str, float]], jobs_left: int, elapsed_s: float) -> float | None:
+    """Estimate the seconds until the last job has ended; None while nobody knows.
 
-    def __init__(self) -> None:
-        self._spent: dict[str, list[float]] = {}
+    Jobs come in rounds over the cells: the next is taken to be of a cell that has had the fewest
+    launches, and to take what that cell's launches took. In the first round nobody knows what the
+    other cells take; each is then taken for an average one.
 
-    def add(self, record: Record) -> None:
-        self._spent.setdefault(record.cell.label, []).append(record.wall_s)
+    Args:
+        spent: a job that ended, oldest first: its cell's label and its wall seconds.
+        jobs_left: jobs that have not ended, those under way among them.
+        elapsed_s: seconds in which those that ended did; less than their sum where jobs go on
+            side by side, more where something is done between them.
+    """
+    total = sum(seconds for _, seconds in spent)
+    if not total:
+        return None
+    by_cell: dict[str, list[float]] = {}
+    for label, seconds in spent:
+        by_cell.setdefault(label, []).append(seconds)
+    if max(map(len, by_cell.values())) == 1:
+        expected = jobs_left * total / len(spent)
+    else:
+        means = {label: sum(values) / len(values) for label, values in by_cell.items()}
+        counts = {label: len(values) for label, values in by_cell.items()}
+        expected = 0.0
+        for _ in range(jobs_left):
+            label = min(counts, key=counts.__getitem__)
+            counts[label] += 1
+            expected += means[label]
+    return expected * elapsed_s / total
 
-    def left_s(self, jobs_left: int) -> float | None:
-        everything = [value for values in self._spent.values() for value in values]
-        return jobs_left * sum(everything) / len(everything) if everything else None
+
+class Tally:
+    """What is known of a run while it goes on. Not safe to share: the views lock.
+
+    Attributes:
+        jobs: under way, by id, with the clock at their start.
+        failed: cell's label to the status and reason of its last launch that did not go well.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self._clock, self._now = clock, now
+        self._begun: float | None = None
+        self._last = 0.0
+        self._spent: list[tuple[str, float]] = []
+        self.jobs: dict[str, tuple[Job, float]] = {}
+        self.total = 0
+        self.ended: Counter[Status] = Counter()
+        self.failed: dict[str, str] = {}
+
+    @property
+    def done(self) -> int:
+        """Jobs that have ended."""
+        return len(self._spent)
+
+    def launched(self, job: Job, total: int) -> None:
+        """Count a job as under way."""
+        moment = self._clock()
+        self._begun = moment if self._begun is None else self._begun
+        self.jobs[job.id] = (job, moment)
+        self.total = total
+
+    def recorded(self, record: Record, total: int) -> None:
+        """Count a job as ended."""
+        self.jobs.pop(record.job, None)
+        self._last = self._clock()
+        self._spent.append((record.cell.label, record.wall_s))
+        self.ended[record.status] += 1
+        self.total = total
+        if record.status is Status.OK:
+            self.failed.pop(record.cell.label, None)
+        else:
+            self.failed[record.cell.label] = one_line(record)
+
+    def since_s(self, job: Job) -> float:
+        """Return for how long a job has been under way."""
+        return self._clock() - self.jobs[job.id][1]
+
+    def counts(self) -> str:
+        """Return how jobs ended: ``10 ok, 2 crashed``."""
+        return ", ".join(f"{count} {status}" for status, count in self.ended.items())
+
+    def rest(self) -> str:
+        """Return how long it will still take and until when; empty where nobody knows, or none."""
+        elapsed = self._last - self._begun if self._begun is not None else 0.0
+        expected = left_s(self._spent, self.total - self.done, elapsed)
+        if expected is None or self.done >= self.total:
+            return ""
+        left = expected - (self._clock() - self._last)
+        if left < 1:
+            return "nearly done" if self.total - self.done == 1 else "longer than expected"
+        until = (self._now() + timedelta(seconds=left)).strftime("%H:%M")
+        return f"about {duration(left)} left, until {until}"
 
 
 class PlainView:
     """One line an event, for logs: no colour, no cursor movement."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, tally: Tally | None = None) -> None:
         self._console = console
-        self._clock = _Clock()
+        self._tally = tally or Tally()
         self._lock = threading.Lock()
         self._begun: set[str] = set()
 
@@ -91,49 +183,47 @@ class PlainView:
         return None
 
     def _say(self, text: str) -> None:
-        with self._lock:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(readable(text), markup=False, highlight=False, soft_wrap=True)
 
     def building(self, image: str, line: str) -> None:  # noqa: ARG002 - the live picture's
         """Tell when a build begins; its own lines are for the live picture."""
-        if image not in self._begun:
-            self._begun.add(image)
-            self._say(f"image {image}: being made ready")
+        with self._lock:
+            if image not in self._begun:
+                self._begun.add(image)
+                self._say(f"image {image}: being made ready")
 
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         verdict = "ready" if problem is None else f"{problem.status}: {problem}"
-        self._say(f"image {image}: {verdict} ({duration(seconds)})")
-        if problem is not None and problem.evidence:
-            self._say("\n".join(f"    {line}" for line in problem.evidence.splitlines()))
+        with self._lock:
+            self._say(f"image {image}: {verdict} ({duration(seconds)})")
+            if problem is not None and problem.evidence:
+                self._say("\n".join(f"    {line}" for line in problem.evidence.splitlines()))
 
     def launched(self, job: Job, number: int, total: int) -> None:
-        """A job is told when it ends."""
+        with self._lock:
+            self._tally.launched(job, total)
+            self._say(f"[{number}/{total}] {_name(job)}: launched")
 
     def progressed(self, what: Progress | str) -> None:
         """Steps are for the live picture."""
 
     def recorded(self, record: Record, number: int, total: int) -> None:
-        self._clock.add(record)
-        left = self._clock.left_s(total - number)
-        rest = f"; about {duration(left)} left" if left and number < total else ""
-        label = f"{record.cell.label} launch {record.launch + 1}"
-        self._say(f"[{number}/{total}] {label}: {one_line(record)}{rest}")
+        with self._lock:
+            self._tally.recorded(record, total)
+            label = f"{record.cell.label} launch {record.launch + 1}"
+            known = (one_line(record), self._tally.counts(), self._tally.rest())
+            self._say(f"[{number}/{total}] {label}: {'; '.join(filter(None, known))}")
 
 
 class LiveView:
-    """Builds, the job at hand with its steps, what has ended and how, what is left."""
+    """Builds, the jobs at hand with their steps, what has failed and why, what is left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, tally: Tally | None = None) -> None:
         self._console = console
-        self._clock = _Clock()
+        self._tally = tally or Tally()
         self._lock = threading.Lock()
         self._builds: dict[str, str] = {}
-        self._job: Job | None = None
         self._phase = ""
-        self._steps = (0, 0)
-        self._number, self._total = 0, 0
-        self._started = time.monotonic()
-        self._ended: Counter[Status] = Counter()
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> LiveView:
@@ -141,7 +231,7 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._job = None
+        self._tally.jobs.clear()
         self._live.stop()
 
     def building(self, image: str, line: str) -> None:
@@ -151,59 +241,60 @@ class LiveView:
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         with self._lock:
             self._builds.pop(image, None)
-        verdict = (
-            "ready" if problem is None else f"[yellow]{problem.status}[/]: {escape(str(problem))}"
-        )
+        why = "" if problem is None else escape(readable(str(problem)))
+        verdict = "ready" if problem is None else f"[yellow]{problem.status}[/]: {why}"
         self._console.print(f"image {escape(image)}: {verdict} ({duration(seconds)})")
 
-    def launched(self, job: Job, number: int, total: int) -> None:
+    def launched(self, job: Job, number: int, total: int) -> None:  # noqa: ARG002 - counted here
         with self._lock:
-            self._job, self._number, self._total = job, number, total
-            self._phase, self._steps = "starting", (0, 0)
-            self._started = time.monotonic()
+            self._builds.pop(job.cell.image, None)
+            self._tally.launched(job, total)
+            self._phase = "starting"
 
     def progressed(self, what: Progress | str) -> None:
         with self._lock:
             if isinstance(what, Progress):
-                self._phase, self._steps = what.phase, (what.done, what.total)
+                self._phase = f"{what.phase} {what.done}/{what.total}"
             elif what.startswith("begin "):
-                self._phase, self._steps = what.removeprefix("begin "), (0, 0)
+                self._phase = what.removeprefix("begin ")
 
     def recorded(self, record: Record, number: int, total: int) -> None:
         with self._lock:
-            self._clock.add(record)
-            self._ended[record.status] += 1
-            self._number, self._total, self._job = number, total, None
+            self._tally.recorded(record, total)
         style = "green" if record.status is Status.OK else "yellow"
         label = f"{record.cell.label} launch {record.launch + 1}"
-        text = escape(one_line(record))
+        text = escape(readable(one_line(record)))
         self._console.print(f"[dim]{number}/{total}[/] {escape(label)}: [{style}]{text}[/]")
 
     def _render(self) -> RenderableType:
         with self._lock:
-            parts: list[RenderableType] = []
-            if self._builds:
-                builds = Table.grid(padding=(0, 1))
-                for name, line in self._builds.items():
-                    builds.add_row(f"building {escape(name)}", f"[dim]{escape(line[-60:])}[/]")
-                parts.append(builds)
-            if self._total:
-                parts.append(self._work())
-            return Group(*parts)
+            lines = [_line("building ", f"{name}: {said}") for name, said in self._builds.items()]
+            if self._tally.total:
+                lines += self._work()
+            return Group(*lines)
 
-    def _work(self) -> RenderableType:
-        grid = Table.grid(padding=(0, 1))
-        done = self._number - (self._job is not None)
-        left = self._clock.left_s(self._total - done)
-        rest = "" if left is None else f"about {duration(left)} left"
-        counts = ", ".join(f"{count} {status}" for status, count in self._ended.items())
-        bar = ProgressBar(total=self._total, completed=done, width=30)
-        grid.add_row(bar, f"{done}/{self._total} jobs", rest, counts)
-        if self._job is None:
-            return grid
-        steps = f"{self._steps[0]}/{self._steps[1]}" if self._steps[1] else ""
-        spent = duration(time.monotonic() - self._started)
-        job = (
-            f"{self._job.cell.label} launch {self._job.launch + 1}: {self._phase} {steps} ({spent})"
-        )
-        return Group(grid, escape(job))
+    def _work(self) -> list[Text]:
+        tally = self._tally
+        plain = self._console.encoding != "utf-8"
+        drawn = bar(tally.done / tally.total, _BAR, plain=plain) if tally.done else ""
+        known = (f"{tally.done}/{tally.total} jobs", tally.rest(), tally.counts())
+        lines = [_line(f"{drawn:{'-' if plain else '╌'}<{_BAR}} ", ", ".join(filter(None, known)))]
+        # The contract's events do not say whose they are: of several jobs, only the time is known.
+        alone = len(tally.jobs) == 1
+        for job, _ in tally.jobs.values():
+            phase = f"{self._phase}, " if alone else ""
+            lines.append(_line("now ", f"{_name(job)}: {phase}{duration(tally.since_s(job))}"))
+        shown = list(tally.failed.items())[-_FAILURES:]
+        more = len(tally.failed) - len(shown)
+        lines += [_line("not ok ", f"{label}: {why}", "yellow") for label, why in shown]
+        return [*lines, *([_line("", f"and {more} more cells not ok", "yellow")] if more else [])]
+
+
+def _name(job: Job) -> str:
+    return f"{job.cell.label} launch {job.launch + 1}"
+
+
+def _line(head: str, text: str, style: str = "") -> Text:
+    """Return one line that is cut, never wrapped, where the terminal ends."""
+    plain = " ".join(readable(text).split())
+    return Text.assemble((head, "dim"), (plain, style), no_wrap=True, overflow="ellipsis")

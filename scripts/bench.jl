@@ -22,7 +22,7 @@ const STARTED = time_ns()
 const CONTRACT = 1
 const PREFIX = "RUNNER_PARAMETER_"
 const PHASES = ("import", "data", "build", "first-step", "warm-up", "measure")
-const SYNCHRONISED = ("implicit", "synchronise", "event")
+const SYNCHRONISED = ("implicit", "synchronise", "event", "none")
 const FEWEST_MEASURED = 5  # steps that are measured even when the limit has passed
 const PROGRESS_INTERVAL_S = 0.25
 const LONGEST_MESSAGE = 4000  # characters; the log has the rest
@@ -349,19 +349,33 @@ Do the first step, the warm-up and the measured steps; give samples and losses.
   that `read_loss` turns into a number. Only this call is timed.
 - `batches`: tuples, in memory; taken in order, again and again.
 - `items`: images in each batch.
-- `read_loss`: called outside the timed region.
+- `read_loss`: called outside the timed region. nothing: the work has no loss.
 - `synchronised`: how `step` knows that its work is done, one of SYNCHRONISED.
+- `name`: of the samples: what is timed.
+- `prepare`: called with the members of a batch before each step, outside its time; returns
+  the tuple that `step` is called with.
 """
-function steps(job, step, batches; items, read_loss = identity, synchronised = "implicit")
+function steps(
+    job,
+    step,
+    batches;
+    items,
+    read_loss = identity,
+    synchronised = "implicit",
+    name = "train_step",
+    prepare = tuple,
+)
     synchronised in SYNCHRONISED || error("synchronised: $synchronised; known: $SYNCHRONISED")
     settings = job.settings
     losses = Float64[]
+    done = 0
     function timed()
-        batch = batches[length(losses)%length(batches)+1]
+        arguments = prepare(batches[done%length(batches)+1]...)
         begun = time_ns()
-        result = step(batch...)
+        result = step(arguments...)
         ended = time_ns()
-        push!(losses, read_loss(result))
+        done += 1
+        read_loss === nothing || push!(losses, read_loss(result))
         return (ended - begun) * 1e-9
     end
     first_s = phase(timed, job, "first-step")
@@ -374,14 +388,14 @@ function steps(job, step, batches; items, read_loss = identity, synchronised = "
     say(
         job.events,
         "samples";
-        name = "train_step",
+        name = name,
         items = items,
         synchronised = synchronised,
         first_s = first_s,
         warmup_s = warmup_s,
         measured_s = measured_s,
     )
-    check(job, "losses", losses)
+    read_loss === nothing || check(job, "losses", losses)
 end
 
 function repeat_timed(timed, job, count, limit_s)

@@ -34,7 +34,7 @@ import traceback
 CONTRACT = 1
 PREFIX = "RUNNER_PARAMETER_"
 PHASES = ("import", "data", "build", "first-step", "warm-up", "measure")
-SYNCHRONISED = ("implicit", "synchronise", "event")
+SYNCHRONISED = ("implicit", "synchronise", "event", "none")
 FEWEST_MEASURED = 5  # steps that are measured even when the limit has passed
 PROGRESS_INTERVAL_S = 0.25
 LONGEST_MESSAGE = 4000  # characters; the log has the rest
@@ -289,7 +289,15 @@ class Job(object):
             self._events.write("progress", phase=self._phase, done=done, total=total)
 
     def steps(
-        self, step, batches, items, read_loss=float, synchronised="implicit", timed_call=None
+        self,
+        step,
+        batches,
+        items,
+        read_loss=float,
+        synchronised="implicit",
+        timed_call=None,
+        name="train_step",
+        prepare=None,
     ):
         """Do the first step, the warm-up and the measured steps; give samples and losses.
 
@@ -298,20 +306,23 @@ class Job(object):
                 something that `read_loss` turns into a float. Only this call is timed.
             batches: list of tuples, in memory; taken in order, again and again.
             items: images in each batch.
-            read_loss: called outside the timed region.
+            read_loss: called outside the timed region. None: the work has no loss.
             synchronised: how `step` knows that its work is done, one of SYNCHRONISED.
             timed_call: called with `step` and a batch; returns the step's result and its
                 seconds. By default, the clock is read before and after.
+            name: of the samples: what is timed.
+            prepare: called with the members of a batch before each step, outside its time;
+                returns the tuple that `step` is called with.
         """
-        if synchronised not in SYNCHRONISED:
-            raise ValueError("synchronised: %r; known: %s" % (synchronised, SYNCHRONISED))
-        timed_call = timed_call or clocked_call
+        run = self._timer(step, synchronised, timed_call, prepare)
         losses = []
+        done = [0]
 
         def timed():
-            batch = batches[len(losses) % len(batches)]
-            result, seconds = timed_call(step, batch)
-            losses.append(float(read_loss(result)))
+            result, seconds = run(batches[done[0] % len(batches)])
+            done[0] += 1
+            if read_loss is not None:
+                losses.append(float(read_loss(result)))
             return seconds
 
         with self.phase("first-step"):
@@ -321,16 +332,85 @@ class Job(object):
         with self.phase("measure"):
             limit_s = self.settings.measure_limit_s
             measured_s = self._repeat(timed, self.settings.measure_steps, limit_s)
+        self._samples(name, items, synchronised, first_s, warmup_s, measured_s)
+        if read_loss is not None:
+            self.check("losses", losses)
+
+    def epochs(
+        self,
+        step,
+        batches,
+        epochs,
+        sizes,
+        read,
+        synchronised="implicit",
+        timed_call=None,
+        validate=None,
+    ):
+        """Do every batch of every epoch, in order; give the samples of all steps, and checks.
+
+        There is no warm-up and no limit: the very first step is apart, the rest are measured.
+
+        Args:
+            step, batches, synchronised, timed_call: as `steps` has them.
+            epochs: how often to go through the batches.
+            sizes: images in each batch.
+            read: called with what a step returned, outside the timed region; returns its loss
+                and how many of its images it got right.
+            validate: called after each epoch with nothing, timed apart; returns how many images
+                it went through. None: there is no validation.
+        """
+        run = self._timer(step, synchronised, timed_call, None)
+        seconds, validation_s, told = [], [], []
+        validated = 0
+        total = epochs * len(batches)
+
+        def timed(batch):
+            result, took = run(batch)
+            seconds.append(took)
+            told.append(read(result))
+
+        with self.phase("first-step"):
+            timed(batches[0])
+        with self.phase("measure"):
+            for epoch in range(epochs):
+                for batch in batches[1 if epoch == 0 else 0 :]:
+                    timed(batch)
+                    self.progress(len(seconds), total)
+                if validate is not None:
+                    validated, took = clocked_call(validate, ())
+                    validation_s.append(took)
+        self._samples("step", max(sizes), synchronised, seconds[0], [], seconds[1:])
+        if validate is not None:
+            first_s, rest_s = validation_s[0], validation_s[1:]
+            self._samples("validation", validated, synchronised, first_s, [], rest_s)
+        self.check("losses", [float(loss) for loss, _ in told])
+        last = list(zip(told[-len(batches) :], sizes))
+        images = float(sum(sizes))
+        self.check("loss", sum(float(loss) * size for (loss, _), size in last) / images)
+        self.check("accuracy", sum(int(right) for (_, right), _ in last) / images)
+        self.check("epoch_steps", len(batches))
+        self.check("epoch_images", sum(sizes))
+
+    def _timer(self, step, synchronised, timed_call, prepare):
+        """Return what does a step with a batch: its result, and the seconds that it took."""
+        if synchronised not in SYNCHRONISED:
+            raise ValueError("synchronised: %r; known: %s" % (synchronised, SYNCHRONISED))
+        timed_call = timed_call or clocked_call
+        if prepare is None:
+            return lambda batch: timed_call(step, batch)
+        return lambda batch: timed_call(step, prepare(*batch))
+
+    def _samples(self, name, items, synchronised, first_s, warmup_s, measured_s):
         self._events.write(
             "samples",
-            name="train_step",
+            name=name,
             items=items,
             synchronised=synchronised,
             first_s=first_s,
             warmup_s=warmup_s,
             measured_s=measured_s,
         )
-        self.check("losses", losses)
 
     def _repeat(self, timed, count, limit_s):
         begun = clock()

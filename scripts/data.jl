@@ -28,9 +28,16 @@ number(key::UInt32, index) = mix(mix(index % UInt32) ⊻ key)
 
 """
 Return UInt8 images (width, height, channel, image) and Int32 labels, from 0: an image is its
-class's pattern of coloured patches, three parts, with one part noise.
+class's pattern of coloured patches, three parts, with one part noise. Where a network takes
+(features,), they are noise, UInt8 (features, count).
 """
 function generate(network, count, seed)
+    if length(network.input_shape) == 1
+        features = network.input_shape[1]
+        noise = key(seed, NOISE)
+        grains = [number(noise, index) & 0xff for index = 0:features*count-1]
+        return UInt8.(reshape(grains, features, count)), zeros(Int32, count)
+    end
     height, width, channels = network.input_shape
     labels_key = key(seed, LABELS)
     labels = [Int32(number(labels_key, image) % network.classes) for image = 0:count-1]
@@ -76,9 +83,10 @@ end
 """
 Return [(images, labels)], whole batches in memory; what remains is left out.
 
-Images are Float32 (width, height, channel, image) in [-1, 1], labels Int32 from 0. There are
-2000 images of 32 x 32; of larger ones, one batch. Throws an ArgumentError if the batch is
-larger than the data, or the file cannot be used.
+Images are Float32 (width, height, channel, image) in [-1, 1], labels Int32 from 0; what goes
+into a network of (features,) is (features, image). There are 2000 images of 32 x 32; of
+others, one batch. Throws an ArgumentError if the batch is larger than the data, or the file
+cannot be used.
 """
 function load(settings, network, batch)
     if !(1 <= batch <= CIFAR10_IMAGES)
@@ -92,7 +100,8 @@ function load(settings, network, batch)
     end
     scaled = Float32.(images) ./ 127.5f0 .- 1.0f0
     starts = 1:batch:length(labels)-batch+1
-    return [(scaled[:, :, :, at:at+batch-1], labels[at:at+batch-1]) for at in starts]
+    whole = ntuple(_ -> :, ndims(scaled) - 1)
+    return [(scaled[whole..., at:at+batch-1], labels[at:at+batch-1]) for at in starts]
 end
 
 "Return in words what `load` gives."
@@ -145,7 +154,7 @@ function flux_kernels(steps, kernels)
     flattened = nothing
     turned = Array{Float32}[]
     for (layer, before, _) in steps
-        if layer[1] == "convolution"
+        if layer[1] in ("convolution", "strided-convolution")
             kernel = permutedims(popfirst!(rest), (3, 4, 2, 1))
             push!(turned, kernel[end:-1:1, end:-1:1, :, :])
         elseif layer[1] == "flatten"

@@ -51,8 +51,12 @@ def generate(network, count, seed):
     """Return uint8 images (count, height, width, channels) and int32 labels (count,).
 
     An image is its class's pattern of coloured patches, three parts, with one part noise,
-    so that a few steps of training show in the loss.
+    so that a few steps of training show in the loss. Where a network takes (features,), they
+    are noise, uint8 (count, features).
     """
+    if len(network.input_shape) == 1:
+        noise = numbers(seed, NOISE, 0, count * network.input_shape[0]) & numpy.uint32(255)
+        return noise.astype("uint8").reshape(count, -1), numpy.zeros(count, "int32")
     height, width, channels = network.input_shape
     labels = (numbers(seed, LABELS, 0, count) % numpy.uint32(network.classes)).astype("int32")
     size = PATCHES * PATCHES * channels
@@ -91,34 +95,68 @@ def read_cifar10(path):
     return numpy.ascontiguousarray(images), labels
 
 
-def load(settings, network, batch):
-    """Return [(images, labels)], whole batches in memory; what remains is left out.
+def load(settings, network, batch, asked=None):
+    """Return [(images, labels)], batches in memory.
 
-    Images are float32 (batch, height, width, channels) in [-1, 1], labels int32 (batch,).
-    There are 2000 images of 32 x 32; of larger ones, one batch.
+    Images are float32 (batch, height, width, channels) in [-1, 1], labels int32 (batch,);
+    what goes into a network of (features,) is (batch, features). There are 2000 images of
+    32 x 32, or the first `asked.images`; of others, one batch. A last batch that is not full is
+    left out, unless there are `asked.images` and no `asked.drop_remainder`.
+
+    Args:
+        asked: None, or the training.Training: `input` and `labels` may be `zeros`.
 
     Raises:
         ValueError: the batch is larger than the data, or the file cannot be used.
     """
-    if not 1 <= batch <= CIFAR10_IMAGES:
-        raise ValueError("batch: found %d, expected 1 to %d" % (batch, CIFAR10_IMAGES))
+    count = asked.images if asked is not None and asked.images else CIFAR10_IMAGES
+    if count > CIFAR10_IMAGES:
+        raise ValueError("images: found %d, expected 1 to %d" % (count, CIFAR10_IMAGES))
+    if not 1 <= batch <= count:
+        raise ValueError("batch: found %d, expected 1 to %d" % (batch, count))
     if _from_file(settings, network):
-        images, labels = read_cifar10(settings.data_file)
+        images, labels = (array[:count] for array in read_cifar10(settings.data_file))
     else:
-        count = CIFAR10_IMAGES if _small(network) else batch
-        images, labels = generate(network, count, settings.seed)
+        images, labels = generate(network, count if _small(network) else batch, settings.seed)
     scaled = images.astype("float32") / numpy.float32(127.5) - numpy.float32(1)
-    starts = range(0, len(images) - batch + 1, batch)
-    return [(scaled[at : at + batch], labels[at : at + batch]) for at in starts]
+    if asked is not None and asked.input == "zeros":
+        scaled[:] = 0
+    if asked is not None and asked.labels == "zeros":
+        labels[:] = 0
+    has_rest = asked is not None and asked.images and not asked.drop_remainder
+    end = len(scaled) if has_rest else len(scaled) - batch + 1
+    return [(scaled[at : at + batch], labels[at : at + batch]) for at in range(0, end, batch)]
 
 
-def describe(settings, network):
+def load_validation(batches, asked):
+    """Return the batches that are validated on: none, or images of the training batches again.
+
+    Args:
+        batches: as `load` gives them.
+        asked: the training.Training; `drop_remainder` holds here, too.
+    """
+    if asked.validation != "first-400-of-training":
+        return batches if asked.validation == "training-images" else []
+    images, labels = (numpy.concatenate(arrays)[:400] for arrays in zip(*batches))
+    end = len(images) - asked.batch + 1 if asked.drop_remainder else len(images)
+    starts = range(0, end, asked.batch)
+    return [(images[at : at + asked.batch], labels[at : at + asked.batch]) for at in starts]
+
+
+def describe(settings, network, asked=None):
     """Return in words what `load` gives."""
+    few = asked.images if asked is not None and asked.images else CIFAR10_IMAGES
     if _from_file(settings, network):
         name = os.path.basename(settings.data_file)
-        return "the first %d images of %s, in memory" % (CIFAR10_IMAGES, name)
-    count = "%d images" % CIFAR10_IMAGES if _small(network) else "one batch"
-    return "%s generated from seed %d, in memory" % (count, settings.seed)
+        said = "the first %d images of %s" % (few, name)
+    else:
+        count = "%d images" % few if _small(network) else "one batch"
+        said = "%s generated from seed %d" % (count, settings.seed)
+    if asked is not None and asked.input == "zeros":
+        said += ", all set to 0"
+    if asked is not None and asked.labels == "zeros":
+        said += ", all labels 0"
+    return said + ", in memory"
 
 
 def _small(network):

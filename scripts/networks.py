@@ -7,10 +7,12 @@ A network is a Network; a layer is a tuple of its kind and its settings:
     ("strided-convolution", filters, size, stride, padding, bias)
                                              `padding` pixels of 0 at every side; bias or not
     ("batch-normalisation",)                 over batch, height and width, with a scale and a
-                                             shift; epsilon 1e-5; running means are kept, a
-                                             tenth of the new each step
+                                             shift; epsilon 1e-5, or the number behind; running
+                                             means are kept, a tenth of the new each step
     ("relu",)
-    ("max-pooling", size)                    size x size, stride `size`, no padding
+    ("max-pooling", size)                    size x size, stride `size`, no padding; what is
+                                             left at the edge is passed over, or taken in if
+                                             "same" stands behind
     ("strided-max-pooling", size, stride, padding)
                                              `padding` pixels at every side, never the largest
     ("average-pooling",)                     over the whole height and width
@@ -22,17 +24,28 @@ A network is a Network; a layer is a tuple of its kind and its settings:
     ("add",)                                 adds the one set aside last
 
 The last layer gives logits: the softmax belongs to the loss and is applied once. Shapes are
-(height, width, channels) of one image, or (features,).
+(height, width, channels) of one image, or (features,). What a job may ask to be changed is in
+variants.py.
 """
 
 import collections
 
 Network = collections.namedtuple("Network", "input_shape classes layers")
 
+CONVOLUTIONS = ("convolution", "strided-convolution")
 
-def _vgg_block(convolutions, filters):
-    one = (("convolution", filters, 3, "same"), ("relu",))
-    return one * convolutions + (("max-pooling", 2),)
+
+def _vgg(blocks, is_normalised):
+    """A block's convolutions by number; all but the last double the filters, from 64 to 512."""
+    normalisation = (("batch-normalisation",),) if is_normalised else ()
+    layers = ()
+    for place, convolutions in enumerate(blocks):
+        filters = 64 * 2 ** min(place, 3)
+        one = (("convolution", filters, 3, "same"),) + normalisation + (("relu",),)
+        layers += one * convolutions + (("max-pooling", 2),)
+    hidden = (("dense", 4096), ("relu",))
+    layers += (("flatten",),) + hidden * 2 + (("dense", 1000),)
+    return Network(input_shape=(224, 224, 3), classes=1000, layers=layers)
 
 
 # The example network of early Keras releases (examples/cifar10_cnn.py).
@@ -60,24 +73,12 @@ CIFAR10_CNN = Network(
     ),
 )
 
-# Simonyan and Zisserman, 2014 (arXiv:1409.1556), configuration D, without its dropout.
-VGG16 = Network(
-    input_shape=(224, 224, 3),
-    classes=1000,
-    layers=_vgg_block(2, 64)
-    + _vgg_block(2, 128)
-    + _vgg_block(3, 256)
-    + _vgg_block(3, 512)
-    + _vgg_block(3, 512)
-    + (
-        ("flatten",),
-        ("dense", 4096),
-        ("relu",),
-        ("dense", 4096),
-        ("relu",),
-        ("dense", 1000),
-    ),
-)
+# Simonyan and Zisserman, 2014 (arXiv:1409.1556), configurations D and E, without their
+# dropout; with batch normalisation the convolutions keep their bias.
+VGG16 = _vgg((2, 2, 3, 3, 3), False)
+VGG16_BN = _vgg((2, 2, 3, 3, 3), True)
+VGG19 = _vgg((2, 2, 4, 4, 4), False)
+VGG19_BN = _vgg((2, 2, 4, 4, 4), True)
 
 # Krizhevsky, 2014 (arXiv:1404.5997): one tower, no local response normalisation. With no
 # padding before the first convolution its maps are 54, 26, 12 and 5 pixels wide.
@@ -110,51 +111,96 @@ ALEXNET = Network(
 )
 
 
-def _normalised(filters, size, stride):
-    convolution = ("strided-convolution", filters, size, stride, size // 2, False)
-    return (convolution, ("batch-normalisation",))
+def _basic(filters, stride):
+    return ((filters, 3, stride), (filters, 3, 1))
 
 
-def _bottleneck(filters, stride, is_first):
-    """1x1, 3x3 and 1x1 beside a shortcut, which the first of a stage projects."""
-    shortcut = _normalised(4 * filters, 1, stride) if is_first else ()
-    return (
-        (("fork",),)
-        + _normalised(filters, 1, stride)
-        + (("relu",),)
-        + _normalised(filters, 3, 1)
-        + (("relu",),)
-        + _normalised(4 * filters, 1, 1)
-        + (((("swap",),) + shortcut) if is_first else ())
-        + (("add",), ("relu",))
-    )
+def _bottleneck(filters, stride):
+    return ((filters, 1, stride), (filters, 3, 1), (4 * filters, 1, 1))
 
 
-def _stage(blocks, filters, stride):
-    rest = _bottleneck(filters, 1, False) * (blocks - 1)
-    return _bottleneck(filters, stride, True) + rest
+def _bottleneck_strided_later(filters, stride):
+    return ((filters, 1, 1), (filters, 3, stride), (4 * filters, 1, 1))
+
+
+def _resnet(blocks, block, bias=False, normalisation=("batch-normalisation",), pool_padding=1):
+    """Four stages of so many blocks; `block` gives (filters, size, stride) of its convolutions.
+
+    The first block of a stage has the stride, and projects its shortcut where shapes change.
+    """
+
+    def convolve(filters, size, stride):
+        convolution = ("strided-convolution", filters, size, stride, size // 2, bias)
+        return (convolution, normalisation)
+
+    layers = convolve(64, 7, 2) + (("relu",), ("strided-max-pooling", 3, 2, pool_padding))
+    channels = 64
+    for stage, count in enumerate(blocks):
+        for place in range(count):
+            stride = 2 if stage > 0 and place == 0 else 1
+            main = block(64 * 2**stage, stride)
+            outputs = main[-1][0]
+            layers += (("fork",),) + convolve(*main[0])
+            for settings in main[1:]:
+                layers += (("relu",),) + convolve(*settings)
+            if stride > 1 or outputs != channels:
+                layers += (("swap",),) + convolve(outputs, 1, stride)
+            layers += (("add",), ("relu",))
+            channels = outputs
+    layers += (("average-pooling",), ("dense", 1000))
+    return Network(input_shape=(224, 224, 3), classes=1000, layers=layers)
 
 
 # He, Zhang, Ren and Sun, 2015 (arXiv:1512.03385), table 1: the stride of a stage is in its
-# first 1x1 convolution ("version 1"), not in the 3x3 one.
-RESNET50 = Network(
-    input_shape=(224, 224, 3),
-    classes=1000,
-    layers=_normalised(64, 7, 2)
-    + (("relu",), ("strided-max-pooling", 3, 2, 1))
-    + _stage(3, 64, 1)
-    + _stage(4, 128, 2)
-    + _stage(6, 256, 2)
-    + _stage(3, 512, 2)
-    + (("average-pooling",), ("dense", 1000)),
-)
+# first convolution ("version 1"), with bottlenecks the 1x1, not the 3x3 one.
+RESNET18 = _resnet((2, 2, 2, 2), _basic)
+RESNET34 = _resnet((3, 4, 6, 3), _basic)
+RESNET50 = _resnet((3, 4, 6, 3), _bottleneck)
+RESNET101 = _resnet((3, 4, 23, 3), _bottleneck)
+RESNET152 = _resnet((3, 8, 36, 3), _bottleneck)
 
 NETWORKS = {
     "alexnet": ALEXNET,
     "cifar10-cnn": CIFAR10_CNN,
+    "resnet101": RESNET101,
+    "resnet152": RESNET152,
+    "resnet18": RESNET18,
+    "resnet34": RESNET34,
     "resnet50": RESNET50,
     "vgg16": VGG16,
+    "vgg16-bn": VGG16_BN,
+    "vgg19": VGG19,
+    "vgg19-bn": VGG19_BN,
 }
+
+# torchvision's bottlenecks have the stride in the 3x3 convolution; the counts are the same.
+TORCHVISION_RESNETS = {
+    "resnet18": RESNET18,
+    "resnet34": RESNET34,
+    "resnet50": _resnet((3, 4, 6, 3), _bottleneck_strided_later),
+    "resnet101": _resnet((3, 4, 23, 3), _bottleneck_strided_later),
+    "resnet152": _resnet((3, 8, 36, 3), _bottleneck_strided_later),
+}
+
+# keras.applications of Keras 2.1.5: biases under the normalisation, whose epsilon is 1e-3, and
+# no padding before the pooling.
+KERAS_RESNET50 = _resnet((3, 4, 6, 3), _bottleneck, True, ("batch-normalisation", 1e-3), 0)
+
+# Layers alone, by the shape that goes in.
+LAYERS = {
+    "batchnorm": ((224, 224, 3), ("batch-normalisation",)),
+    "conv3x3": ((224, 224, 3), ("strided-convolution", 64, 3, 1, 1, True)),
+    "conv5x5": ((224, 224, 3), ("strided-convolution", 64, 5, 1, 2, True)),
+    "dense": ((1024,), ("dense", 512)),
+}
+
+
+def layer_alone(name, stride):
+    """Return a Network of one layer, a convolution with this stride; all its labels are 0."""
+    input_shape, layer = LAYERS[name]
+    if layer[0] == "strided-convolution":
+        layer = layer[:3] + (stride,) + layer[4:]
+    return Network(input_shape=input_shape, classes=1, layers=(layer,))
 
 
 def walk(network):
@@ -188,7 +234,8 @@ def _shape_after(layer, shape):
         _, filters, size, stride, padding, _ = layer
         return _slid(shape, size, stride, padding) + (filters,)
     if kind == "max-pooling":
-        return (shape[0] // layer[1], shape[1] // layer[1], shape[2])
+        edge = layer[1] - 1 if layer[2:] == ("same",) else 0
+        return tuple((length + edge) // layer[1] for length in shape[:2]) + shape[2:]
     if kind == "strided-max-pooling":
         return _slid(shape, *layer[1:]) + (shape[2],)
     if kind == "average-pooling":
@@ -214,7 +261,7 @@ def kernel_shapes(network):
     """
     shapes = []
     for layer, before, after in walk(network):
-        if layer[0] in ("convolution", "strided-convolution"):
+        if layer[0] in CONVOLUTIONS:
             shapes.append((layer[2], layer[2], before[-1], after[-1]))
         elif layer[0] == "dense":
             shapes.append((before[0], after[0]))
@@ -237,7 +284,7 @@ def count_parameters(network):
     total = 0
     shapes = iter(kernel_shapes(network))
     for layer, before, after in walk(network):
-        if layer[0] in ("convolution", "strided-convolution", "dense"):
+        if layer[0] in CONVOLUTIONS + ("dense",):
             kernel = 1
             for length in next(shapes):
                 kernel *= length
@@ -256,7 +303,7 @@ def count_products(network):
     total = 0
     shapes = iter(kernel_shapes(network))
     for layer, _, after in walk(network):
-        if layer[0] in ("convolution", "strided-convolution", "dense"):
+        if layer[0] in CONVOLUTIONS + ("dense",):
             products = 1
             for length in next(shapes):
                 products *= length

@@ -1,145 +1,219 @@
-"""Train a network with TensorFlow 1: a plain graph, and a session that is fed NumPy arrays.
+"""Train a network with TensorFlow 1; tensorflow1_trainers.py has its ways of doing that.
 
-Channels last, the only order that its processor kernels have. A step is one `session.run`,
-which returns when the update is done, with the loss and the logits. The compiler `xla` asks
-for XLA's just-in-time compilation of the whole graph; whether clusters really were compiled
-is counted in the trace of one more step, outside the measured ones. Initial weights are
-Glorot uniform from `data`; dropout draws from TensorFlow's own generator. The RMSprop here
-would begin with accumulators of 1; they are set to 0, as the other frameworks have it.
+The mode `native` is a plain graph in a session, `graph` TensorFlow's own Keras in one, `eager`
+the same layers under a gradient tape; the last two came with later releases of 1. The compiler
+`xla` asks for XLA's just-in-time compilation of the whole graph; whether clusters really were
+compiled is counted in the trace of one more step, outside the measured ones.
+
+Channels last is the order that its processor kernels have. Channels first is tried on a small
+network of the same layers in a process of its own, since release 1.0 may end the whole process
+there; what that says is the reason why there is no number.
 """
 
 import os
 import re
+import subprocess
+import sys
 
 import bench
+import layouts
 import networks
+import sessions
+import tensorflow1_trainers
 import training
 
 COMPILED_OPERATIONS = re.compile(r" = (_XlaRun|_?XlaLaunch)\(")
+TRIAL = "RUNNER_TRIAL"  # set in the process that tries a small network
+FATAL = re.compile(r"\bF tensorflow/\S+\] (.*)")  # how it says why it ends its process
+NEEDS = {"graph": "keras", "eager": "enable_eager_execution"}
+
+ABLE = {
+    "adam_epsilon": True,
+    "batch_norm": ("none", "unfused", "fused"),
+    "conversion_in_timer": True,
+    "drop_remainder": True,
+    "dropout": ("network", "none", "keep-prob", "after-dense"),
+    "epochs": True,
+    "images": True,
+    "initial_weights": ("seeded", "library"),
+    "input": ("random", "zeros"),
+    "labels": ("random", "zeros"),
+    "mode": ("native", "graph", "eager"),
+    "optimizer": ("rmsprop", "sgd", "adam"),
+    "pool_padding": ("valid", "same"),
+    "rmsprop_rho": True,
+    "second_forward": True,
+    "softmax": ("once", "twice"),
+    "validation": ("none", "first-400-of-training", "training-images"),
+    "validation_in_timer": True,
+}
+
+
+def ask(job):
+    return training.ask(
+        job,
+        compilers=("default", "xla"),
+        layouts=("native", "channels_first", "channels_last"),
+        protocols=("fair", "as-published"),
+        originals={"vgg16": networks.VGG16},
+        able=ABLE,
+    )
 
 
 def train(job):
-    asked = training.ask(job, compilers=("default", "xla"))
-    if asked.compiler == "xla":
-        # Without it, 1.13 does not compile for a processor, whatever the session asks for.
-        os.environ["TF_XLA_FLAGS"] = "--tf_xla_cpu_global_jit"
+    asked = ask(job)
+    settings = job.settings
     with job.phase("import"):
-        import tensorflow
-        import data
-    threads = job.settings.threads
+        tensorflow, data = load(asked)
+    start(tensorflow, asked, settings)
     job.hello(
         framework="tensorflow",
         framework_version=tensorflow.__version__,
         libraries=bench.versions("tensorflow", "numpy"),
         threads=None,
         threads_source="TensorFlow 1 does not say; the session asks for %d (intra_op and"
-        " inter_op_parallelism_threads)" % threads,
-        data=data.describe(job.settings, asked.network),
+        " inter_op_parallelism_threads)" % settings.threads,
+        data=data.describe(settings, asked.network, asked),
     )
+    refuse_what_is_missing(tensorflow, asked)
+    channels_first = asked.layout == "channels_first"
+    if channels_first:
+        try_apart()
     with job.phase("data"):
-        batches = data.load(job.settings, asked.network, asked.batch)
+        loaded = data.load(settings, asked.network, asked.batch, asked)
+        batches, validation = (
+            [(layouts.turn_images(images, channels_first), labels) for images, labels in some]
+            for some in (loaded, data.load_validation(loaded, asked))
+        )
     with job.phase("build"):
-        tensorflow.set_random_seed(job.settings.seed)
-        kernels = data.initial_weights(networks.kernel_shapes(asked.network), job.settings.seed)
-        graph = build(tensorflow, asked.network, asked.batch, kernels)
-        optimizer = build_optimizer(tensorflow, asked)
-        update = optimizer.minimize(graph["loss"])
-        session = tensorflow.Session(config=configure(tensorflow, threads, asked.compiler))
-        initialise(tensorflow, session, optimizer, graph["initial_kernels"])
+        make = tensorflow1_trainers.TRAINERS[asked.mode]
+        trainer = make(tensorflow, data, asked, settings, channels_first)
+    shape = work(job, asked, trainer, batches, validation)
+    job.check("parameters", trainer.count)
+    job.check("output_shape", shape)
+    job.check("optimizer", sessions.describe_optimizer(asked, trainer.optimizer))
+    if asked.compiler == "xla":
+        job.check("compiled", count_compiled(tensorflow, trainer.step, batches[0]))
 
-    fetches = (graph["loss"], graph["logits"], update)
+
+def load(asked):
+    """Import the framework, and return it with the module `data`."""
+    if asked.compiler == "xla":
+        # Without it, 1.13 does not compile for a processor, whatever the session asks for.
+        os.environ["TF_XLA_FLAGS"] = "--tf_xla_cpu_global_jit"
+    import tensorflow
+    import data
+
+    return tensorflow, data
+
+
+def start(tensorflow, asked, settings):
+    """Set what must be set before anything is computed."""
+    if asked.mode == "eager" and hasattr(tensorflow, NEEDS["eager"]):
+        config = tensorflow1_trainers.configure(tensorflow, settings.threads, asked.compiler)
+        tensorflow.enable_eager_execution(config=config)
+    tensorflow.set_random_seed(settings.seed)
+
+
+def refuse_what_is_missing(tensorflow, asked):
+    needed = NEEDS.get(asked.mode)
+    if needed is not None and not hasattr(tensorflow, needed):
+        raise bench.Unsupported(
+            "mode %s: TensorFlow %s has no tensorflow.%s"
+            % (asked.mode, tensorflow.__version__, needed)
+        )
+    if asked.mode != "native" and asked.batch_norm != "none":
+        raise bench.Unsupported("batch_norm %(batch_norm)s in mode %(mode)s" % asked._asdict())
+    if asked.mode == "eager" and asked.compiler == "xla":
+        raise bench.Unsupported("xla: TensorFlow 1 compiles graphs, and mode eager makes none")
+
+
+def work(job, asked, trainer, batches, validation):
+    """Do the steps, or the epochs, and return the shape of what the network gave."""
     shapes = []
 
-    def step(images, labels, **options):
-        feed = {graph["images"]: images, graph["labels"]: labels}
-        loss, logits, _ = session.run(fetches, feed, **options)
-        shapes[:] = [logits.shape]
-        return loss
+    def step(*batch):
+        if asked.conversion_in_timer:
+            batch = trainer.convert(*batch)
+        loss, logits = trainer.step(*batch)
+        if asked.second_forward:
+            loss, logits = trainer.evaluate(*batch)
+        shapes.append(logits.shape)
+        return loss, logits, batch[1]
 
-    job.steps(step, batches, items=asked.batch)
-    trained = [session.run(tensorflow.size(v)) for v in tensorflow.trainable_variables()]
-    job.check("parameters", int(sum(trained)))
-    job.check("output_shape", list(shapes[0]))
-    job.check("optimizer", describe_optimizer(asked.optimizer, optimizer))
-    if asked.compiler == "xla":
-        job.check("compiled", count_compiled(tensorflow, step, batches[0]))
+    prepare = None if asked.conversion_in_timer else trainer.convert
+    if not asked.epochs:
+        read = lambda told: told[0]  # noqa: E731
+        job.steps(step, batches, items=asked.batch, read_loss=read, prepare=prepare)
+        return [int(length) for length in shapes[0]]
+    if prepare is not None:
+        batches, validation = ([prepare(*b) for b in some] for some in (batches, validation))
+
+    def validate():
+        for batch in validation:
+            trainer.evaluate(*batch)
+
+    job.epochs(
+        step,
+        batches,
+        asked.epochs,
+        sizes=[int(labels.shape[0]) for _, labels in batches],
+        read=read_epoch,
+        validate=validate if validation else None,
+    )
+    return [int(length) for length in shapes[0]]
 
 
-def build(tensorflow, network, batch, kernels):
-    """Return the graph's ends, and the placeholders by which `kernels` come in, by name.
+def try_apart():
+    """Take a step of a small network in a process of its own.
 
-    A graph cannot hold more than 2 GiB, so the kernels are fed to their initialisers.
+    Raises:
+        bench.Unsupported: it ended badly; the message is TensorFlow's own.
     """
-    nn = tensorflow.nn
-    images = tensorflow.placeholder("float32", (batch,) + network.input_shape)
-    labels = tensorflow.placeholder("int32", (batch,))
-    rest = iter(kernels)
-    initial = {}
-    tensor = images
-    for layer, _, after in networks.walk(network):
-        kind = layer[0]
-        if kind in ("convolution", "dense"):
-            values = next(rest)
-            value = tensorflow.placeholder("float32", values.shape)
-            initial[value] = values
-            kernel = tensorflow.Variable(value)
-            bias = tensorflow.Variable(tensorflow.zeros(after[-1:]))
-        if kind == "convolution":
-            padding = layer[3].upper()
-            tensor = nn.bias_add(nn.conv2d(tensor, kernel, (1, 1, 1, 1), padding), bias)
-        elif kind == "dense":
-            tensor = nn.bias_add(tensorflow.matmul(tensor, kernel), bias)
-        elif kind == "relu":
-            tensor = nn.relu(tensor)
-        elif kind == "max-pooling":
-            window = (1, layer[1], layer[1], 1)
-            tensor = nn.max_pool(tensor, window, window, "VALID")
-        elif kind == "dropout":
-            tensor = nn.dropout(tensor, keep_prob=1 - layer[1])
-        elif kind == "flatten":
-            tensor = tensorflow.reshape(tensor, (batch, -1))
-        else:
-            raise bench.Unsupported("layer %s" % kind)
-    losses = nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tensor)
-    loss = tensorflow.reduce_mean(losses)
-    ends = {"images": images, "labels": labels, "logits": tensor, "loss": loss}
-    return dict(ends, initial_kernels=initial)
-
-
-def build_optimizer(tensorflow, asked):
-    if asked.optimizer == "sgd":
-        return tensorflow.train.GradientDescentOptimizer(asked.learning_rate)
-    return tensorflow.train.RMSPropOptimizer(
-        asked.learning_rate, decay=training.RHO, epsilon=training.EPSILON
+    process = subprocess.Popen(
+        [sys.executable, os.path.abspath(__file__)],
+        env=dict(os.environ, **{TRIAL: "1"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
     )
+    said, log = process.communicate()
+    sys.stderr.write(log)
+    if process.returncode == 0:
+        return
+    fatal = FATAL.search(log)
+    words = said.strip() or (fatal.group(1) if fatal else "exit status %d" % process.returncode)
+    raise bench.Unsupported("channels_first: a small network was tried, and it said: %s" % words)
 
 
-def configure(tensorflow, threads, compiler):
-    """Return the session's configuration."""
-    config = tensorflow.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads
-    )
-    if compiler == "xla":
-        options = config.graph_options.optimizer_options
-        options.global_jit_level = tensorflow.OptimizerOptions.ON_1
-    return config
+def make_trial():
+    """Be the process that takes a step of a small network; print what TensorFlow says."""
+    job = bench.Job(bench.read_settings(os.environ), None)
+    asked = ask(job)
+    normalisation = [layer for layer in asked.network.layers if layer[0] == "batch-normalisation"]
+    layers = [("convolution", 4, 3, "same")] + normalisation[:1]
+    layers += [("relu",), ("max-pooling", 2), ("flatten",), ("dense", 2)]
+    small = networks.Network(input_shape=(8, 8, 3), classes=2, layers=tuple(layers))
+    asked = asked._replace(network=small, images=0, epochs=0, batch=1)
+    tensorflow, data = load(asked)
+    make = tensorflow1_trainers.TRAINERS[asked.mode]
+    try:
+        start(tensorflow, asked, job.settings)
+        trainer = make(tensorflow, data, asked, job.settings, True)
+        for images, labels in data.load(job.settings, small, asked.batch, asked):
+            batch = (layouts.turn_images(images, True), labels)
+            trainer.step(*trainer.convert(*batch))
+    except (tensorflow.errors.OpError, ValueError) as error:
+        told = getattr(error, "message", None) or str(error)
+        print("%s: %s" % (type(error).__name__, told.splitlines()[0]))
+        sys.exit(1)
 
 
-def initialise(tensorflow, session, optimizer, initial_kernels):
-    session.run(tensorflow.global_variables_initializer(), initial_kernels)
-    if "rms" in optimizer.get_slot_names():
-        variables = tensorflow.trainable_variables()
-        slots = [optimizer.get_slot(variable, "rms") for variable in variables]
-        session.run([tensorflow.assign(slot, tensorflow.zeros_like(slot)) for slot in slots])
-
-
-def describe_optimizer(name, optimizer):
-    rate = optimizer._learning_rate
-    if name == "sgd":
-        return training.optimizer_words(name, rate)
-    return training.optimizer_words(
-        name, rate, optimizer._decay, optimizer._epsilon, "under the root"
-    )
+def read_epoch(told):
+    """Return the loss of a step, and how many of its images it got right."""
+    loss, logits, labels = told
+    logits, labels = (getattr(one, "numpy", lambda one=one: one)() for one in (logits, labels))
+    return float(loss), int((logits.argmax(axis=1) == labels).sum())
 
 
 def count_compiled(tensorflow, step, batch):
@@ -155,4 +229,7 @@ def count_compiled(tensorflow, step, batch):
 
 
 if __name__ == "__main__":
-    bench.main(train)
+    if os.environ.get(TRIAL):
+        make_trial()
+    else:
+        bench.main(train)

@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.images import compiles
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
 VERSIONS = ["2.7", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
@@ -104,6 +106,39 @@ def train(job):
     values = [float("nan"), float("inf"), float("-inf"), 1.5]
     job.steps(lambda: values.pop(0), [()], items=1)
     job.check("nested", {"a": (float("nan"), [float("inf")])})
+"""
+
+EPOCHS = """
+def train(job):
+    hello(job)
+    seen = []
+    def step(first, second):
+        seen.append(first)
+        return len(seen), first
+    def validate():
+        seen.append("validated")
+        return 5
+    job.epochs(
+        step, [(1, 2), (3, 4)], epochs=2, sizes=[3, 1], read=lambda result: result,
+        validate=validate if os.environ.get("VALIDATE") else None)
+    job.check("seen", seen)
+"""
+
+PREPARED = """
+def train(job):
+    hello(job)
+    order = []
+    def prepare(first, second):
+        order.append("prepare")
+        return (first + second,)
+    def timed_call(step, batch):
+        order.append("begin")
+        step(*batch)
+        order.append("end")
+        return None, 0.5
+    job.steps(order.append, [(1, 2), (3, 4)], items=2, read_loss=None, name="backward",
+        prepare=prepare, timed_call=timed_call, synchronised="none")
+    job.check("order", order)
 """
 
 RAISING = """
@@ -206,6 +241,44 @@ def test_steps_are_sampled_in_order_from_the_batches_in_turn(python: str, tmp_pa
     assert all(0 < s < 1 for s in [samples["first_s"], *samples["measured_s"]])
     assert ended.checks["losses"] == [0.5 * step for step in range(1, 10)]
     assert ended.checks["seen"] == [1, 3, 1, 3, 1, 3, 1, 3, 1]
+
+
+def test_epochs_are_whole_and_in_order(python: str, tmp_path: Path) -> None:
+    ended = start(python, tmp_path, EPOCHS, VALIDATE="1", RUNNER_MEASURE_LIMIT_S="1e-9")
+
+    assert ended.status == 0, ended.log
+    steps, validation = ended.of("samples")
+    assert (steps["name"], steps["items"], steps["warmup_s"]) == ("step", 3, [])
+    assert (validation["name"], validation["items"]) == ("validation", 5)
+    assert (len(steps["measured_s"]), len(validation["measured_s"])) == (3, 1)
+    assert ended.checks["seen"] == [1, 3, "validated", 1, 3, "validated"]
+    # Steps tell 1, 2, then 4 and 5 as losses, and as many right as their batch's first number.
+    assert ended.checks["losses"] == [1, 2, 4, 5]
+    assert ended.checks["loss"] == (4 * 3 + 5 * 1) / 4
+    assert ended.checks["accuracy"] == (1 + 3) / 4
+    assert (ended.checks["epoch_steps"], ended.checks["epoch_images"]) == (2, 4)
+    phases = [event["name"] for event in ended.of("phase") if event["state"] == "begin"]
+    assert phases == ["import", "first-step", "measure"]
+
+
+def test_epochs_without_validation_have_one_series(python: str, tmp_path: Path) -> None:
+    ended = start(python, tmp_path, EPOCHS)
+
+    assert [samples["name"] for samples in ended.of("samples")] == ["step"]
+    assert ended.checks["seen"] == [1, 3, 1, 3]
+
+
+def test_what_prepares_a_step_is_not_in_its_time(python: str, tmp_path: Path) -> None:
+    ended = start(python, tmp_path, PREPARED)
+
+    assert ended.status == 0, ended.log
+    (samples,) = ended.of("samples")
+    assert (samples["name"], samples["synchronised"]) == ("backward", "none")
+    assert [samples["first_s"], *samples["warmup_s"], *samples["measured_s"]] == [0.5] * 9
+    made = [3, 7, 3, 7, 3, 7, 3, 7, 3]
+    told = [word for number in made for word in ("prepare", "begin", number, "end")]
+    assert ended.checks["order"] == told
+    assert "losses" not in ended.checks
 
 
 def test_noise_lands_in_the_log(python: str, tmp_path: Path) -> None:
@@ -362,13 +435,13 @@ def test_a_boolean_is_0_or_1(bench: ModuleType, text: str | None) -> None:
 
 def _compiled() -> list[tuple[str, str]]:
     """Return (script, Python version): each script by what its images and the contract name."""
-    shared = ["bench.py", "networks.py", "training.py"]
+    shared = ["bench.py", "networks.py", "training.py", "variants.py"]
     pairs = {(script, version) for script in shared for version in VERSIONS}
     for path in sorted(ROOT.glob("images/*/image.yaml")):
         image = yaml.safe_load(path.read_text())
         if image["language"] == "python":
-            version = image["language_version"]
-            pairs |= {(image["script"], version), ("data.py", version)}
+            names = compiles.needed(SCRIPTS, image["script"])
+            pairs |= {(name, image["language_version"]) for name in names}
     return sorted(pairs)
 
 

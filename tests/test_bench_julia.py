@@ -396,9 +396,25 @@ def test_the_flux_script_says_that_flux_is_missing(julia: JuliaContainer) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("RUNNER_WORKLOAD", "resnet50", "workload: 'resnet50'; known: cifar10-cnn, vgg16"),
+        (
+            "RUNNER_WORKLOAD",
+            "alexnet",
+            "workload: 'alexnet'; known: batchnorm, cifar10-cnn, conv3x3, conv5x5, dense,"
+            " resnet101, resnet152, resnet18, resnet34, resnet50, vgg16, vgg16-bn, vgg19, vgg19-bn",
+        ),
         ("RUNNER_DEVICE", "cuda", "device: 'cuda'; known: cpu"),
-        ("RUNNER_PROTOCOL", "as-published", "protocol: 'as-published'; known: fair"),
+        (
+            "RUNNER_PARAMETER_ZERO_GRAD",
+            "0",
+            "parameter zero_grad: 'false'; under the protocol fair it is true",
+        ),
+        (
+            "RUNNER_PARAMETER_ARCHITECTURE",
+            "original",
+            "architecture: 'original'; this script has none of cifar10-cnn; part: 'step'; the"
+            " originals were not trained, and end in a softmax; parameter architecture:"
+            " 'original'; under the protocol fair it is reference",
+        ),
         ("RUNNER_PARAMETER_COMPILER", "xla", "parameter compiler: 'xla'; expected default"),
         ("RUNNER_PARAMETER_GPUS", "2", "gpus: 2; this script trains on one device"),
     ],
@@ -413,3 +429,52 @@ def test_the_flux_script_refuses_what_it_cannot_do(
     (event,) = [json.loads(line) for line in ended.stdout.splitlines()]
     assert ended.returncode == 1
     assert (event["kind"], event["message"]) == ("unsupported", message)
+
+
+@pytest.mark.parametrize(
+    ("workload", "given", "message"),
+    [
+        ("conv3x3", {"PART": "step"}, "part: 'step'; a layer alone has no loss and no optimizer"),
+        ("conv5x5", {"STRIDE": "3"}, "stride: 3; expected 1 or 2"),
+        (
+            "dense",
+            {"STRIDE": "2"},
+            "unknown parameter 'stride'; known: batch, layout, part, precision, synchronise,"
+            " zero_grad",
+        ),
+    ],
+)
+def test_the_flux_script_refuses_what_a_layer_alone_cannot_do(
+    julia: JuliaContainer, workload: str, given: dict[str, str], message: str
+) -> None:
+    parameters = {f"RUNNER_PARAMETER_{name}": value for name, value in given.items()}
+    asked = {**ASKED, **parameters, "RUNNER_WORKLOAD": workload}
+    ended = julia.command("julia", "-O0", f"{FOLDER}/train_flux.jl", variables=asked)
+
+    (event,) = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (event["kind"], event["message"]) == ("unsupported", message)
+
+
+PREPARED = """
+function train(job)
+    hello(job)
+    order = Any[]
+    prepare(first, second) = (push!(order, "prepare"); (first + second,))
+    step(sum) = (push!(order, sum); nothing)
+    Bench.steps(job, step, [(1, 2), (3, 4)]; items = 2, read_loss = nothing, name = "backward",
+        prepare = prepare, synchronised = "none")
+    Bench.check(job, "order", order)
+end
+"""
+
+
+def test_a_step_is_prepared_and_may_have_no_loss(julia: JuliaContainer) -> None:
+    ended = start(julia, PREPARED)
+
+    assert ended.status == 0, ended.log
+    (samples,) = ended.of("samples")
+    assert (samples["name"], samples["synchronised"]) == ("backward", "none")
+    assert len(samples["measured_s"]) == 6
+    told = [word for made in (3, 7) for word in ("prepare", made)]
+    assert ended.checks["order"] == told * 4 + told[:2]
+    assert "losses" not in ended.checks

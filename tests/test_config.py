@@ -56,6 +56,28 @@ def test_a_good_matrix_is_read_whole(tmp_path: Path) -> None:
     ("old", "new", "expected"),
     [
         (
+            "{batch: 64}",
+            "{softmax: twice}",
+            "line 12: suites.decade.workloads.cifar10-cnn.softmax: softmax is 'once' under the "
+            "protocol 'fair', found 'twice'",
+        ),
+        (
+            "{batch: 64}",
+            "{images: -1}",
+            "line 12: suites.decade.workloads.cifar10-cnn.images: images must be a whole number "
+            "of at least 0, found -1",
+        ),
+        (
+            '    images: ["*"]\n',
+            "",
+            "line 8: suites.decade: 'images' missing; or name a 'published' suite",
+        ),
+        (
+            '    images: ["*"]\n',
+            '    images: ["*"]\n    profiles: {quik: {launches: 2}}\n',
+            "line 11: suites.decade.profiles.quik: no profile 'quik'; did you mean 'quick'?",
+        ),
+        (
             "timeout_s",
             "timout_s",
             "line 13: suites.decade.limits.timout_s: unknown key; did you mean 'timeout_s'?",
@@ -208,7 +230,7 @@ def test_the_project_s_own_files_are_good() -> None:
     matrix = load_matrix(ROOT / "matrix.yaml", images)
 
     assert matrix.default_suite == "decade"
-    assert matrix.suites["decade"].images == ("*",)
+    assert matrix.suites["decade"].images[0] == "*"
 
 
 def write_image(root: Path, text: str) -> None:
@@ -223,7 +245,7 @@ def test_every_mistake_of_an_image_is_told(tmp_path: Path) -> None:
     write_image(
         tmp_path,
         'framework: torch\nframework_version: "9"\nreleased: "2030-01-01"\nlanguage: python\n'
-        'language_version: "3.11"\nscript: train_torh.py\nworkloads: [vgg61]\n'
+        'language_version: "3.11"\nscript: train_torh.py\nworkloads: [vgg-16]\n'
         "base_licence: none\n",
     )
 
@@ -233,7 +255,7 @@ def test_every_mistake_of_an_image_is_told(tmp_path: Path) -> None:
     assert caught.value.problems == [
         "images/torch-9/image.yaml: line 6: script: no file scripts/train_torh.py; "
         "did you mean 'train_torch.py'?",
-        "images/torch-9/image.yaml: line 7: workloads[0]: no workload 'vgg61'; "
+        "images/torch-9/image.yaml: line 7: workloads[0]: no workload 'vgg-16'; "
         "did you mean 'vgg16'?",
         "images/torch-9/image.yaml: line 1: the folder has no Dockerfile",
         "images/torch-9/image.yaml: line 1: the folder has no requirements.lock",
@@ -259,3 +281,31 @@ def test_schemas_are_schemas(path: Path) -> None:
     import jsonschema
 
     jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_a_published_suite_names_a_folder_and_changes_profiles(tmp_path: Path) -> None:
+    (tmp_path / "results/published/vgg16-xla").mkdir(parents=True)
+    kept = GOOD[: GOOD.index('    images: ["*"]')]
+    text = kept + (
+        "    published: vgg16-xla\n"
+        "    batches: {vgg16: 2}\n"
+        "    profiles: {quick: {measure_steps: 6}}\n"
+    )
+    path = tmp_path / "matrix.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    suite = load_matrix(path, IMAGES).suites["decade"]
+
+    assert (suite.published, suite.batches, suite.images) == ("vgg16-xla", {"vgg16": 2}, ())
+    assert suite.profiles["quick"].measure_steps == 6
+    assert suite.profiles["quick"].launches == 3
+    assert problems_of(text.replace("vgg16-xla", "vgg16-xlb"), tmp_path) == [
+        "line 10: suites.decade.published: no folder 'vgg16-xlb' in results/published; "
+        "did you mean 'vgg16-xla'?"
+    ]
+    assert problems_of(text + "    protocol: fair\n", tmp_path) == [
+        "line 13: suites.decade.protocol: the rows of 'published' say this; leave it out"
+    ]
+    assert problems_of(text.replace("{vgg16: 2}", "{vgg: 2}"), tmp_path) == [
+        "line 11: suites.decade.batches.vgg: no workload 'vgg'; did you mean 'vgg19'?"
+    ]

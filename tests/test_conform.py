@@ -87,3 +87,20 @@ def test_an_unknown_image_gets_a_hint(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"no image 'torch-1.1'; did you mean 'torch-1.0'"):
         list(conform.conform(["torch-1.1"], root, process.connect(root, ())))
+
+
+def test_an_image_that_cannot_be_made_says_how_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "simple").mkdir()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "simple").as_uri())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = make_project(tmp_path / "project")
+    lock = root / "images" / "torch-1.0" / "requirements.lock"
+    lock.write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+
+    [found] = conform.conform(["torch-*"], root, process.connect(root, ()))
+
+    lines = found.text().splitlines()
+    assert lines[:2] == ["torch-1.0: does not conform", "  prepare: broken"]
+    assert any(line.startswith("    log: ") and "no-such-package" in line for line in lines)

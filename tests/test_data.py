@@ -192,6 +192,76 @@ def test_large_images_come_as_one_batch(data: ModuleType, networks: ModuleType) 
     assert data.describe(settings(), networks.VGG16) == "one batch generated from seed 1, in memory"
 
 
+def asked(**given: object) -> SimpleNamespace:
+    plain = {"images": 0, "drop_remainder": False, "input": "random", "labels": "random"}
+    return SimpleNamespace(**{**plain, "batch": 128, "validation": "none", **given})
+
+
+def test_the_first_images_come_in_order_to_the_last(data: ModuleType, networks: ModuleType) -> None:
+    plain = data.load(settings(), networks.CIFAR10_CNN, 128)
+
+    batches = data.load(settings(), networks.CIFAR10_CNN, 128, asked(images=2000))
+
+    assert [len(labels) for _, labels in batches] == [128] * 15 + [80]
+    for (images, labels), (others, same) in zip(batches, plain, strict=False):
+        assert np.array_equal(images, others)
+        assert np.array_equal(labels, same)
+    few = data.load(settings(), networks.CIFAR10_CNN, 128, asked(images=300, drop_remainder=True))
+    assert [len(labels) for _, labels in few] == [128, 128]
+    assert np.array_equal(few[1][0], plain[1][0])
+
+
+def test_images_and_labels_may_be_zeros(data: ModuleType, networks: ModuleType) -> None:
+    wanted = asked(input="zeros", labels="zeros")
+
+    ((images, labels),) = data.load(settings(), networks.VGG16, 2, wanted)
+
+    assert not images.any()
+    assert not labels.any()
+    described = data.describe(settings(), networks.VGG16, wanted)
+    assert described == "one batch generated from seed 1, all set to 0, all labels 0, in memory"
+    said = data.describe(settings(), networks.CIFAR10_CNN, asked(images=300))
+    assert said == "300 images generated from seed 1, in memory"
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        ({}, []),
+        ({"validation": "first-400-of-training"}, [128, 128, 128, 16]),
+        ({"validation": "first-400-of-training", "drop_remainder": True}, [128] * 3),
+        ({"validation": "training-images"}, [128] * 15 + [80]),
+        ({"validation": "training-images", "drop_remainder": True}, [128] * 15),
+    ],
+)
+def test_validation_goes_over_training_images_again(
+    data: ModuleType, networks: ModuleType, given: dict[str, object], sizes: list[int]
+) -> None:
+    wanted = asked(images=2000, **given)
+    batches = data.load(settings(), networks.CIFAR10_CNN, 128, wanted)
+
+    again = data.load_validation(batches, wanted)
+
+    assert [len(images) for images, _ in again] == sizes
+    for (images, labels), (others, same) in zip(again, batches, strict=False):
+        assert np.array_equal(images, others[: len(images)])
+        assert np.array_equal(labels, same[: len(labels)])
+
+
+def test_a_layer_that_takes_features_gets_them(data: ModuleType, networks: ModuleType) -> None:
+    ((features, labels),) = data.load(settings(), networks.layer_alone("dense", 1), 2)
+
+    assert (features.shape, features.dtype) == ((2, 1024), np.float32)
+    expected = [number(1, 3, index) % 256 / 127.5 - 1 for index in range(2048)]
+    np.testing.assert_allclose(features.ravel(), expected, rtol=1e-5, atol=1e-7)
+    assert labels.tolist() == [0, 0]
+
+
+def test_more_images_than_there_are_are_refused(data: ModuleType, networks: ModuleType) -> None:
+    with pytest.raises(ValueError, match="images: found 2001, expected 1 to 2000"):
+        data.load(settings(), networks.CIFAR10_CNN, 128, asked(images=2001))
+
+
 @pytest.mark.parametrize("batch", [0, 2001])
 def test_a_batch_that_the_data_cannot_fill_is_refused(
     data: ModuleType, networks: ModuleType, batch: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import sys
 import zlib
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.engine
 BEGINNING = """
 include("/tmp/runner/bench.jl")
 include("/tmp/runner/networks.jl")
+include("/tmp/runner/originals.jl")
 include("/tmp/runner/data.jl")
 """
 
@@ -29,7 +31,7 @@ include("/tmp/runner/data.jl")
 ARRAYS = """
 network = Networks.CIFAR10_CNN
 images, labels = Data.generate(network, 2000, 1)
-large, _ = Data.generate(Networks.VGG16, 1, 1)
+large, _ = Data.generate(Networks.NETWORKS["vgg16"], 1, 1)
 kernels = Data.initial_weights(Networks.kernel_shapes(network), 1)
 pythons(images) = permutedims(images, (3, 1, 2, 4))
 for array in (pythons(images), labels, pythons(large), kernels...)
@@ -48,11 +50,39 @@ Bench.json(stdout, Dict(
 """
 
 WALKS = """
+alone = Dict("$name/$stride" => Networks.layer_alone(name, stride)
+    for name in keys(Networks.LAYERS) for stride in (1, 2))
 Bench.json(stdout, Dict(
     name => Dict(
         "input_shape" => network.input_shape, "classes" => network.classes,
-        "walk" => Networks.walk(network), "kernels" => Networks.kernel_shapes(network))
+        "walk" => Networks.walk(network), "kernels" => Networks.kernel_shapes(network),
+        "parameters" => Networks.count_parameters(network))
+    for (name, network) in merge(Networks.NETWORKS, alone)))
+"""
+
+ORIGINALS = """
+Bench.json(stdout, Dict(
+    name => (Networks.count_parameters(network), Networks.walk(network)[end][3],
+        [layer[1] for layer in network.layers])
+    for (name, network) in Originals.NETWORKS))
+"""
+
+BIASED = """
+Bench.json(stdout, Dict(
+    name => Networks.count_parameters(network; is_biased = true)
     for (name, network) in Networks.NETWORKS))
+"""
+
+ODD_SUM = """
+layers = [("fork",), ("convolution", 5, 3, "same"), ("add",)]
+Networks.walk(Networks.Network((8, 8, 3), 2, layers))
+"""
+
+FEATURES = """
+settings = (seed = 1, data_file = nothing)
+((features, labels),) = Data.load(settings, Networks.layer_alone("dense", 1), 2)
+write(stdout, features)
+Bench.json(stderr, (size(features), labels))
 """
 
 UNKNOWN_LAYER = """
@@ -124,16 +154,80 @@ def test_numbers_are_those_of_the_python_side(julia: JuliaContainer, data: Modul
 def test_networks_are_those_of_the_python_side(julia: JuliaContainer, networks: ModuleType) -> None:
     found = json.loads(written(julia, WALKS))
 
-    assert sorted(found) == ["cifar10-cnn", "vgg16"]
-    for name, said in found.items():
-        network = networks.NETWORKS[name]
-        expected = {
+    expected = {name: one for name, one in networks.NETWORKS.items() if name != "alexnet"}
+    for name, stride in itertools.product(networks.LAYERS, (1, 2)):
+        expected[f"{name}/{stride}"] = networks.layer_alone(name, stride)
+    assert found.keys() == expected.keys()
+    for name, network in expected.items():
+        said = {
             "input_shape": network.input_shape,
             "classes": network.classes,
             "walk": networks.walk(network),
             "kernels": networks.kernel_shapes(network),
+            "parameters": networks.count_parameters(network),
         }
-        assert said == json.loads(json.dumps(expected))
+        assert found[name] == json.loads(json.dumps(said)), name
+
+
+def test_originals_of_flux_have_their_published_counts(julia: JuliaContainer) -> None:
+    found = json.loads(written(julia, ORIGINALS))
+
+    counts = {name: count for name, (count, _, _) in found.items()}
+    assert counts == {
+        "vgg16": 138_357_544,
+        "vgg16-bn": 138_365_992,
+        "vgg19": 143_667_240,
+        "vgg19-bn": 143_675_688,  # without the normalisation of 2 x 512 and 256 channels
+        "resnet18": 13_070_440,
+        "resnet34": 23_182_312,
+        "resnet50": 25_583_464,
+        "resnet101": 44_601_704,
+        "resnet152": 60_268_392,
+    }
+    for name, (_, shape, kinds) in found.items():
+        assert (shape, kinds[-1]) == ([1000], "softmax")
+        assert kinds.count("dropout") == (2 if name.startswith("vgg") else 0)
+        assert kinds.count("copy") == kinds.count("add")
+    assert found["resnet18"][2].count("swap") == 3
+    assert found["resnet50"][2].count("swap") == 4
+
+
+def test_a_bias_in_each_convolution_of_flux_makes_the_difference(
+    julia: JuliaContainer, networks: ModuleType
+) -> None:
+    found = json.loads(written(julia, BIASED))
+
+    assert {
+        name: count - networks.count_parameters(networks.NETWORKS[name])
+        for name, count in found.items()
+        if name.startswith("resnet")
+    } == {
+        "resnet18": 4_800,
+        "resnet34": 8_512,
+        "resnet50": 26_560,
+        "resnet101": 52_672,
+        "resnet152": 75_712,
+    }
+    assert found["vgg19-bn"] == 143_678_248
+
+
+def test_ways_that_do_not_fit_are_not_added(julia: JuliaContainer) -> None:
+    ended = julia.script(BEGINNING + ODD_SUM)
+
+    assert ended.returncode == 1
+    assert "cannot add (8, 8, 5) and (8, 8, 3)" in ended.stderr.decode()
+
+
+def test_features_are_those_of_the_python_side(
+    julia: JuliaContainer, data: ModuleType, networks: ModuleType
+) -> None:
+    ended = julia.script(BEGINNING + FEATURES)
+
+    assert ended.returncode == 0, ended.stderr.decode()
+    settings = SimpleNamespace(seed=1, data_file=None)
+    ((features, _),) = data.load(settings, networks.layer_alone("dense", 1), 2)
+    assert ended.stdout == features.tobytes()
+    assert json.loads(ended.stderr) == [[1024, 2], [0, 0]]
 
 
 def test_an_unknown_layer_is_refused(julia: JuliaContainer) -> None:

@@ -15,13 +15,19 @@ from typing import Any
 import pytest
 
 from runner.backends.docker import candidates, connect
-from runner.backends.docker_bases import ResolvedBase, base_unavailable, split_reference
+from runner.backends.docker_bases import (
+    ResolvedBase,
+    base_unavailable,
+    restored_name,
+    split_reference,
+)
 from runner.backends.docker_build import (
     BuildFailed,
     build_arguments,
     content_sha256,
     dpkg_versions,
     log_lines,
+    recipe,
     write_context,
 )
 from runner.backends.docker_cgroup import Counters, Groups, groups
@@ -46,6 +52,7 @@ from runner.model import (
     MemoryReading,
     Outcome,
 )
+from tests.makers import make_project
 
 IMAGE = Image(
     name="keras-1.2.2",
@@ -383,9 +390,11 @@ def test_a_base_that_cannot_be_had_says_what_to_do() -> None:
     assert "no such host" in said
     assert "scripts/bases" in said
     assert "runner-base/python:3.6" in said
+    assert "'docker tag' it runner-archive/base:ab" in said
 
 
 PINNED = ResolvedBase(base=Base(reference="python:3.6@sha256:ab"), id="sha256:99")
+RESTORED = replace(PINNED, restored=True)
 STOOD_IN = replace(PINNED, base=Base(reference="python:3.6@sha256:ab", substituted_by="ours"))
 DOCKERFILE = 'ARG BASE=python:3.6@sha256:ab\nFROM ${BASE}\nARG APT="g++=4:10.2.1-1 libx=1"\n'
 
@@ -394,6 +403,7 @@ DOCKERFILE = 'ARG BASE=python:3.6@sha256:ab\nFROM ${BASE}\nARG APT="g++=4:10.2.1
     ("text", "base", "expected"),
     [
         (DOCKERFILE, PINNED, {}),
+        (DOCKERFILE, RESTORED, {"BASE": "sha256:99"}),
         (DOCKERFILE, STOOD_IN, {"BASE": "sha256:99", "APT": "g++ libx"}),
         ("ARG BASE=b@sha256:1\nFROM ${BASE}\n", STOOD_IN, {"BASE": "sha256:99"}),
     ],
@@ -402,6 +412,22 @@ def test_a_stand_in_takes_apt_packages_without_versions(
     text: str, base: ResolvedBase, expected: dict[str, str]
 ) -> None:
     assert build_arguments(text, base) == expected
+
+
+def test_what_changes_nothing_inside_changes_no_content(tmp_path: Path) -> None:
+    root = make_project(tmp_path, images=("torch-1.0",))
+    image = replace(IMAGE, name="torch-1.0", folder=root / "images" / "torch-1.0")
+    (image.folder / "Dockerfile").write_text(DOCKERFILE)
+    pulled, restored, stood_in = (recipe(image, root, b) for b in (PINNED, RESTORED, STOOD_IN))
+
+    (image.folder / "image.yaml").write_text("verified: []\n")
+    later = recipe(image, root, PINNED)
+    (image.folder / "requirements.lock").write_text("six==1.17.0\n")
+
+    assert restored.content == pulled.content == later.content != stood_in.content
+    assert recipe(image, root, PINNED).content != pulled.content
+    assert restored_name("python:3.6@sha256:0123456789abcdef") == "runner-archive/base:0123456789ab"
+    assert restored_name("python:3.6") is None
 
 
 def test_content_changes_with_all_that_decides_what_is_built(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from runner import store
-from runner.report import formats, table
+from runner.config import load_images
+from runner.report import formats, releases, table
 
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-DOCUMENTS = ("README.md",)
+RELEASES = re.compile(r"(<!-- releases -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("README.md", "docs/releases.md")
 
 
 def made(run: str) -> str:
@@ -24,22 +26,26 @@ def made(run: str) -> str:
 
 
 def refreshed(text: str) -> str:
-    return MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
+    text = MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
+    listed = releases.markdown(load_images(ROOT).values())
+    return RELEASES.sub(lambda found: f"{found[1]}\n{listed}\n{found[3]}", text)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_tables_are_those_of_the_records(name: str) -> None:
+def test_tables_are_those_of_the_records_and_the_images(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
 
-    assert MARK.search(text)
+    assert MARK.search(text) or RELEASES.search(text)
     assert refreshed(text) == text
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/releases.md"]
+)
 def test_links_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
 
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
+    for target in re.findall(r"\]\((?!https:)([^)#]+)\)", text):
         assert (ROOT / path).parent.joinpath(target).exists(), target
 
 

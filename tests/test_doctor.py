@@ -8,11 +8,18 @@ from pathlib import Path
 import pytest
 
 from runner import doctor
+from runner.cli import main
 from runner.doctor import Machine, Row
+from runner.images.health import BaseState, Probes
+from runner.images.requirements import Locked
+from runner.model import Image
 from runner.telemetry import disturbance, host
 from runner.telemetry.host import GpuFacts
 from tests.host_trees import unpack
 from tests.makers import make_image
+from tests.tiny_images import IMAGE, make_tiny
+
+UNASKED = Probes(base=lambda _: None, wheels=lambda _: None)
 
 
 def machine(tmp_path: Path, name: str, **changes: object) -> Machine:
@@ -24,6 +31,7 @@ def machine(tmp_path: Path, name: str, **changes: object) -> Machine:
         facts=host.read(unpack(name, tmp_path)),
         job_cores=(0, 1),
         others_cores=0.0,
+        probes=UNASKED,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -73,6 +81,54 @@ def test_images_are_told_by_the_python_they_would_have(tmp_path: Path) -> None:
     assert "julia" in third.found
 
 
+def test_images_are_told_by_what_they_are_made_of(tmp_path: Path) -> None:
+    kept, gone = (locked_image(tmp_path / name, name) for name in ("torch-1.0", "torch-0.1"))
+    there = Locked(name="torch", version="1.0", hashes=frozenset({"0" * 64}))
+    probes = Probes(
+        base=lambda image: BaseState(here=image is kept, problem="no such host"),
+        wheels=lambda image: {"torch": there} if image is kept else {},
+    )
+    images = {image.name: image for image in (kept, gone)}
+
+    found = rows("sources", machine(tmp_path, "amd-server", images=images, probes=probes))
+
+    assert [(row.area, row.state, row.found) for row in found] == [
+        ("image torch-1.0", "ok", "base: here"),
+        ("image torch-1.0", "ok", "wheels: every file of the lock can be had"),
+        (
+            "image torch-0.1",
+            "problem",
+            "base: cannot be pulled (no such host), and nothing stands in",
+        ),
+        ("image torch-0.1", "problem", "wheels: no file with a locked hash: torch"),
+    ]
+    assert all(row.remedy for row in found[2:])
+
+
+def locked_image(folder: Path, name: str) -> Image:
+    folder.mkdir()
+    text = f"torch==1.0 --hash=sha256:{'0' * 64}\n"
+    (folder / "requirements.lock").write_text(text, encoding="utf-8")
+    return replace(make_image(name), folder=folder)
+
+
+def test_an_image_that_this_processor_cannot_run_is_told(tmp_path: Path) -> None:
+    images = {
+        "needs": replace(make_image("torch-1.0"), cpu_instructions=("avx", "avx512f")),
+        "runs": replace(make_image("torch-0.1"), cpu_instructions=("avx",)),
+        "cuda": replace(make_image("torch-2.0"), devices=("cuda",), minimum_driver="580"),
+    }
+    has = frozenset({"avx", "sse4_2"})
+
+    first, second = rows(
+        "processors", machine(tmp_path, "amd-server", images=images, instructions=has)
+    )
+
+    assert first.found == "its binaries need avx512f, which this processor has not"
+    assert "unsupported-device: asked for 1, found no NVIDIA GPU" in second.found
+    assert rows("processors", machine(tmp_path, "amd-server", images=images)) == [second]
+
+
 def test_a_gpu_is_told_with_its_settings(tmp_path: Path) -> None:
     gpu = GpuFacts(
         name="NVIDIA H100",
@@ -99,10 +155,27 @@ def test_a_gpu_is_told_with_its_settings(tmp_path: Path) -> None:
 
 
 def test_this_machine_is_examined_whole(tmp_path: Path) -> None:
-    looked_at = doctor.look(tmp_path, {}, (), tmp_path / "results", 1)
+    looked_at = doctor.look(tmp_path, {}, (), tmp_path / "results", 1, UNASKED)
 
     found = doctor.examine(looked_at)
 
     assert {row.area for row in found} >= {"machine", "engine", "process backend", "disk", "gpu"}
     assert looked_at.others_cores is not None
     assert all(row.remedy for row in found if row.state != "ok")
+
+
+def test_the_command_asks_no_registry_where_it_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setenv("COLUMNS", "240")
+    root = make_tiny(tmp_path / "project")
+
+    status = main(["doctor", "--offline", "--root", str(root), "--cores", "1"])
+
+    said = capsys.readouterr().out
+    assert status == 0
+    [base] = [line for line in said.splitlines() if " base: " in line]
+    assert base.startswith(f"image {IMAGE} ")
+    assert "no container engine answers" in base
+    assert "wheels" not in said

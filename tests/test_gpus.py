@@ -15,13 +15,13 @@ import pytest
 from runner import abreast, gpus, plan
 from runner.abreast import Field
 from runner.backends import PrepareError
+from runner.checks import checks_of
 from runner.errors import ConfigurationError
 from runner.gpus import Gpu, Pool, Slot
 from runner.model import Job, Status, Suite
 from runner.telemetry import nvml
 from runner.telemetry.host import GpuFacts
 from runner.telemetry.nvml_session import Session
-from runner.verdict import checks_of
 
 from .gpu_makers import make_environment, make_setting
 from .makers import good_lines, heard, make_cell, make_image, make_job

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker import APIClient
+from docker.errors import NotFound
 
+from runner.backends import PrepareError, connect
+from runner.backends.docker_bases import inspect, restored_name, split_reference
 from runner.config import load_images
 from runner.errors import BackendUnavailable
 from runner.images import archiving, inventory, sbom, verifying
@@ -22,6 +27,8 @@ from runner.images.engine import reach
 from runner.images.inventory import Inventory, Package
 from runner.images.requirements import Locked
 from runner.images.verifying import Expected
+from runner.model import Base, BuildLimits
+from tests.registry_server import serving
 from tests.tiny_images import IMAGE, NAME, make_tiny, make_wheel
 
 SITE = "lib/python3.11/site-packages"
@@ -186,6 +193,48 @@ def engine(tmp_path: Path) -> Iterator[tuple[Path, APIClient]]:
     yield root, api
     for tag in tags(api):
         api.remove_image(tag, force=True)
+
+
+@pytest.mark.engine
+def test_a_restored_base_serves_once_its_registry_is_gone(
+    engine: tuple[Path, APIClient], tmp_path: Path
+) -> None:
+    root, api = engine
+    stand_in = inspect(api, "runner-base/python:3.11")
+    if stand_in is None:
+        pytest.skip("no base runner-base/python:3.11 here: scripts/bases 3.11")
+    folders, file = (root / "wheels",), tmp_path / "tiny.tar"
+    with serving(api, stand_in["Id"], tmp_path) as reference:
+        dockerfile = root / "images" / IMAGE / "Dockerfile"
+        text = dockerfile.read_text("utf-8")
+        dockerfile.write_text(re.sub("ARG BASE=.*", f"ARG BASE={reference}", text), "utf-8")
+        image = load_images(root)[IMAGE]
+        pulled = connect("docker", root, folders).prepare(image, BuildLimits(), lambda _: None)
+        archiving.archive(image, root, folders, file, lambda _: None)
+    repository, digest = split_reference(reference)
+    api.remove_image(pulled.location)
+    api.remove_image(f"{repository}@{digest}", noprune=True)
+    try:
+        with pytest.raises(PrepareError, match="cannot be pulled"):
+            connect("docker", root, folders).prepare(
+                dataclasses.replace(image, language_version="9.9"), BuildLimits(), lambda _: None
+            )
+
+        said = archiving.restore(file, root, lambda _: None)
+
+        lines: list[str] = []
+        found = connect("docker", root, folders).prepare(image, BuildLimits(), lines.append)
+        assert str(restored_name(reference)) in said
+        assert f"{pulled.location} is here" in lines
+        assert (found.digest, found.base) == (pulled.digest, Base(reference=reference))
+        (root / "scripts" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
+        built = connect("docker", root, folders).prepare(image, BuildLimits(), lambda _: None)
+        assert built.digest != pulled.digest
+        assert built.base == Base(reference=reference)
+    finally:
+        for name in filter(None, [restored_name(reference)]):
+            with contextlib.suppress(NotFound):
+                api.remove_image(name, noprune=True)
 
 
 def tags(api: APIClient) -> list[str]:

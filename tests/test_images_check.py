@@ -46,6 +46,14 @@ BREACHES = [
     ("Dockerfile", f"COPY images/{IMAGE}/", "COPY images/other-1/", "which is another image's"),
     ("image.yaml", 'version: "1.0"', 'version: "1.1"', "does not fit the folder's name"),
     ("image.yaml", 'version: "1.0"', 'version: "1.1"', "no 'runner-tiny==1.1', which image.yaml"),
+    (
+        "image.yaml",
+        '">=3.6"',
+        '">=3.12"',
+        "the image has Python 3.11, and the release is for >=3.12",
+    ),
+    ("image.yaml", '">=3.6"', '">=3.x"', "expected such as '>=3.6,<3.8'"),
+    ("image.yaml", '">=3.6"', '"3.6"', "python_versions"),
     ("image.yaml", "base_licence: none; it is made up\n", "", "'base_licence' is missing"),
     (
         "image.yaml",

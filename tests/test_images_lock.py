@@ -8,7 +8,7 @@ from runner import pins
 from runner.backends import interpreters
 from runner.config import load_images
 from runner.images import compiles, health, legacy_pip, locking, registry, requirements
-from runner.images.locking import Change, LockError
+from runner.images.locking import Change, LockError, Unanswered
 from runner.images.registry import Registry
 from runner.model import Image
 from tests.tiny_images import IMAGE, NAME, make_index, make_tiny, make_wheel
@@ -189,6 +189,14 @@ def test_wheels_that_are_gone_are_found(image: Image, tmp_path: Path) -> None:
     empty = Registry(index=make_index(tmp_path / "later"))
     with pytest.raises(LockError):
         locking.in_registry(image, root_of(image), empty, ())
+    assert locking.in_registry(image, root_of(image), empty, (wheel.parent,)) == mine
+
+
+def test_a_registry_that_does_not_answer_is_not_one_that_has_lost_a_wheel(image: Image) -> None:
+    closed = Registry(index="http://127.0.0.1:9/simple")
+
+    with pytest.raises(Unanswered, match=r"no answer within 0\.01 s"):
+        locking.in_registry(image, root_of(image), closed, (), limit_s=0.01)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +205,10 @@ def test_wheels_that_are_gone_are_found(image: Image, tmp_path: Path) -> None:
         (None, health.NOTE, "no container engine answers"),
         (health.BaseState(here=True), health.OK, "here"),
         (health.BaseState(pullable=True), health.OK, "can be pulled"),
-        (health.BaseState(stand_in="runner-base/python:3.6"), health.NOTE, "stands in"),
-        (health.BaseState(archived="old.tar"), health.NOTE, "old.tar has it"),
+        (health.BaseState(stand_in="base"), health.NOTE, "cannot be pulled; base stands in"),
+        (health.BaseState(stand_in="base", pullable=None), health.NOTE, "base stands in"),
+        (health.BaseState(archived="old.tar"), health.NOTE, "cannot be pulled; old.tar has it"),
+        (health.BaseState(pullable=None), health.NOTE, "was not asked"),
         (health.BaseState(problem="no host"), health.PROBLEM, "(no host), and nothing stands in"),
     ],
 )
@@ -209,21 +219,28 @@ def test_where_a_base_can_be_had(
 
     assert row.state == expected
     assert words in row.found
-    assert bool(row.remedy) == (row.state == health.PROBLEM or "has it" in words)
+    assert bool(row.remedy) == (row.state != health.OK)
 
 
-def test_a_failing_probe_is_a_row(image: Image) -> None:
+@pytest.mark.parametrize(
+    ("error", "expected"), [(LockError, health.PROBLEM), (Unanswered, health.NOTE)]
+)
+def test_a_failing_probe_is_a_row(error: type[LockError], expected: str, image: Image) -> None:
     def gone(_: Image) -> dict[str, requirements.Locked]:
         msg = "one\ntwo\nno such version"
-        raise LockError(msg)
+        raise error(msg)
 
-    probes = health.Probes(base=lambda _: None, wheels=gone, interpreter=lambda _: None)
-
-    found = health.rows([image], probes)
+    found = health.rows([image], health.Probes(base=lambda _: None, wheels=gone))
 
     assert [(row.what, row.state) for row in found] == [
         ("base", health.NOTE),
-        ("wheels", health.PROBLEM),
-        ("interpreter", health.NOTE),
+        ("wheels", expected),
     ]
     assert found[1].found.endswith("no such version")
+    assert found[1].remedy
+
+
+def test_wheels_that_were_not_asked_for_have_no_row(image: Image) -> None:
+    probes = health.Probes(base=lambda _: None, wheels=lambda _: None)
+
+    assert [row.what for row in health.rows([image], probes)] == ["base"]

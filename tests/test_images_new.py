@@ -44,7 +44,7 @@ def test_a_release_comes_from_its_predecessor(project: Path) -> None:
     image = load_images(project)["pytorch-2.14.0"]
     assert image.framework_version == "2.14.0+cpu"
     assert image.script == "train_torch.py"
-    assert image.verified == ()
+    assert (image.verified, image.known_defects) == ((), ())
 
 
 def test_what_only_a_person_knows_is_marked_and_refused(project: Path) -> None:
@@ -53,7 +53,7 @@ def test_what_only_a_person_knows_is_marked_and_refused(project: Path) -> None:
 
     _, problems = static.check(project, ["pytorch-2.14.0"])
 
-    assert len(made.marks) == len(problems) == 3
+    assert len(made.marks) == len(problems) >= 3
     assert all("still to fill" in problem for problem in problems)
 
 
@@ -86,6 +86,8 @@ def test_the_first_of_a_framework_comes_from_templates(project: Path) -> None:
     text = (made.folder / "Dockerfile").read_text("utf-8")
     same = (project / "images/mxnet-1.9.1/Dockerfile").read_text("utf-8")
     base = next(line for line in same.splitlines() if line.startswith("ARG BASE="))
+    told = load_images(project)
+    assert told["chainer-7.8.1"].base_licence == told["mxnet-1.9.1"].base_licence
     assert base in text  # another image's with this Python, with its sources
     assert text.endswith('CMD ["python", "/runner/train_mxnet.py"]\n')
     _, problems = static.check(project, ["chainer-7.8.1"])

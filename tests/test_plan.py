@@ -171,3 +171,9 @@ def test_cells_of_the_project_matrix_are_distinct() -> None:
         found = plan.expand(suite, images)
         every = [*found.cells, *(skip.cell for skip in found.skips)]
         assert len({cell.label for cell in every}) == len(every), suite.name
+
+
+def test_a_glob_with_an_exclamation_mark_takes_away() -> None:
+    found = plan.expand(replace(SUITE, images=("*", "!torch-2*")), IMAGES)
+
+    assert labels(found) == ["theano-0.9/cifar10-cnn", "torch-1.0/cifar10-cnn"]

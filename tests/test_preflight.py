@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.model import Image, Status
+from runner.model import Image, KnownDefect, Status
 from runner.preflight import holds, numbers, refuse
 from runner.telemetry.host import GpuFacts
 
@@ -43,6 +43,10 @@ def test_an_image_without_cuda_is_refused_whatever_gpus_there_are() -> None:
         assert found is not None
         assert found.status is Status.UNSUPPORTED_DEVICE
         assert "tensorflow-1.0.0 is for cpu only" in found.reason
+        assert found.reason.endswith("a build without CUDA")
+    unseen = refuse(replace(make_image("torch-1.0"), cuda="9.0"), "vgg16", (H100,), 1)
+    assert unseen is not None
+    assert unseen.reason.endswith("on a GPU, with CUDA 9.0, it was never verified")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,24 @@ def test_a_gpu_too_small_for_weights_and_gradients_is_told() -> None:
     assert found is not None
     assert found.status is Status.UNSUPPORTED_DEVICE
     assert f"take {8 * 138_357_544}" in found.reason
+
+
+def test_a_known_defect_stops_the_cells_that_it_names_and_no_others() -> None:
+    defect = KnownDefect(
+        what="products in TF32 are wrong",
+        link="https://example.org/1",
+        stops={"workload": "vgg16", "precision": "tf32"},
+    )
+    told = KnownDefect(what="the import warns", link="https://example.org/2")
+    image = replace(cuda_image(), known_defects=(told, defect))
+
+    found = refuse(image, "vgg16", (H100,), 1, {"precision": "tf32", "batch": 64})
+
+    assert found is not None
+    assert found.status is Status.UNSUPPORTED
+    assert "products in TF32 are wrong (https://example.org/1)" in found.reason
+    assert refuse(image, "vgg16", (H100,), 1, {"precision": "float32"}) is None
+    assert refuse(image, "resnet50", (H100,), 1, {"precision": "tf32"}) is None
 
 
 @pytest.mark.parametrize(

@@ -23,30 +23,15 @@ import pytest
 from runner import published
 from runner.documents import SCHEMAS
 from runner.errors import ConfigurationError, RunnerError
+from runner.parameters import SWITCHES_OF_ALL
 from runner.published import Document, PublishedNumber, PublishedTable, Revision
+from runner.reproduce.values import TIMES
+from runner.stats.as_published import AS_PUBLISHED
 
 FOLDER = Path(__file__).parent.parent / "results" / "published"
 DOCUMENTS = published.load(FOLDER)
 SUITES = [document.suite for document in DOCUMENTS]
-IMAGES = {
-    "keras-1.2.2-theano-0.9.0",
-    "keras-1.2.2-tensorflow-1.0.0",
-    "tensorflow-1.0.0",
-    "tensorflow-1.13.1",
-    "tensorlayer-2.0.0",
-    "keras-2.2.4-tensorflow-1.13.1",
-    "keras-2.1.5-tensorflow-1.13.1",
-    "tensorpack-0.9.4",
-    "tflearn-0.3.2",
-    "pytorch-1.0.1",
-    "pytorch-1.0.0",
-    "flux-0.6.10",
-    "keras-2.0.8-theano-0.9.0",
-    "keras-2.0.8-tensorflow-1.3.0",
-    "tflearn-0.3.2-tensorflow-1.3.0",
-    "tensorflow-1.3.0",
-    "tensorlayer-1.6.3-tensorflow-1.3.0",
-}
+IMAGES = {path.name for path in (FOLDER.parents[1] / "images").iterdir()}
 
 
 def find(suite: str) -> Document:
@@ -156,7 +141,7 @@ def test_the_innermost_fact_wins() -> None:
     assert (convolution.estimator, flux.estimator) == ("minimum", "minimum")
     assert (dense.estimator or "").startswith("mean")
     assert stale.estimator == "one training forward printed as inference"
-    assert (flux.image, flux.parameters) == ("flux-0.6.10", {})
+    assert (flux.image, flux.parameters) == ("flux-0.6.10", {"part": "forward"})
     assert flux.stands_in_for
 
 
@@ -206,12 +191,9 @@ def test_a_revision_takes_no_versions_from_the_document() -> None:
 
 
 def test_defects_add_their_parameters_and_never_disagree() -> None:
-    document = find("cifar10-six-libraries")
-    loss = cell(document.suite, "results", "5 epo loss", "tensorflow")
+    loss = cell("cifar10-six-libraries", "results", "5 epo loss", "tensorflow")
 
-    assert published.parameters(document, loss, as_published=False)["batch"] == 128
-    defective = published.parameters(document, loss, as_published=True)
-    assert (defective["softmax"], defective["rmsprop_rho"]) == ("twice", 0)
+    assert {"softmax-twice", "rmsprop-without-memory"} <= set(loss.defects)
     for document in DOCUMENTS:
         by_id = {defect.id: defect for defect in document.defects}
         assert len(by_id) == len(document.defects)
@@ -220,6 +202,40 @@ def test_defects_add_their_parameters_and_never_disagree() -> None:
             for each in number.defects:
                 for name, value in by_id[each].parameters.items():
                     assert seen.setdefault(name, value) == value, (number, name)
+
+
+def test_a_switch_is_a_defect_s_and_never_a_row_s_own() -> None:
+    switches = {switch.name for switch in SWITCHES_OF_ALL}
+    for document in DOCUMENTS:
+        for table in document.tables:
+            for number in published.numbers(document, table):
+                assert not switches & set(number.facts.parameters), number
+
+
+def test_every_result_of_a_time_names_an_estimator_that_there_is() -> None:
+    for document in DOCUMENTS:
+        for table in document.tables:
+            for number in published.numbers(document, table):
+                timed = number.facts.metric in (*TIMES, "images_per_second", "epoch_time")
+                if table.kind == "results" and timed:
+                    known = {*AS_PUBLISHED, "difference_of_minima"}
+                    assert number.facts.statistic in known, number
+
+
+def test_every_estimator_of_the_schema_is_one_that_there_is() -> None:
+    schema = json.loads((SCHEMAS / published.SCHEMA).read_text(encoding="utf-8"))
+    named = schema["$defs"]["facts"]["properties"]["statistic"]["enum"]
+
+    assert set(named) == {*AS_PUBLISHED, "difference_of_minima"}
+
+
+def test_a_defect_says_how_it_comes_back_or_why_not() -> None:
+    for document in DOCUMENTS:
+        for defect in document.defects:
+            assert not (defect.parameters and defect.otherwise), defect.id
+            if defect.otherwise:
+                way = defect.otherwise.split(";")[0]
+                assert way in ("by the estimator", "by itself", "not brought back"), defect.id
 
 
 # ---------------------------------------------------------------------- with the documents

@@ -15,21 +15,33 @@ import jsonschema
 import msgspec
 import pytest
 
-from runner import cli, report_commands
+from runner import cli, report_commands, store
 from runner.model import Status
+from runner.report import pictures
+from runner.report.source import source as report_source
+from runner.workloads import WORKLOADS
 from tests.makers import make_record, make_run
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    found = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+def loaded(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert found is not None
     assert found.loader is not None
     made = importlib.util.module_from_spec(found)
     found.loader.exec_module(made)
     return made
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return loaded("reference")
+
+
+@pytest.fixture(scope="module")
+def files() -> ModuleType:
+    return loaded("reference_files")
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +112,47 @@ def test_every_form_is_documented() -> None:
 
     for form in set(report_commands.FORMATS) - {"table"}:
         assert f"`{form}`" in text
+
+
+def test_every_key_of_the_files_is_in_their_page(files: ModuleType) -> None:
+    sections = re.split(r"^#+ (.+)$", files.files_page(), flags=re.MULTILINE)
+    under = dict(zip(sections[1::2], sections[2::2], strict=True))
+
+    for name in ("matrix", "image"):
+        whole = files.schema(name)
+        jsonschema.Draft202012Validator.check_schema(whole)
+        parts = {f"{name}.yaml": whole}
+        for part, inner in whole.get("$defs", {}).items():
+            if "properties" in inner:
+                parts[f"{name}.yaml: {part}"] = inner
+        for heading, part in parts.items():
+            for key, one in part["properties"].items():
+                must = " (required)" if key in part.get("required", ()) else ""
+                line = next(x for x in under[heading].splitlines() if x.startswith(f"| `{key}`"))
+                assert line.startswith(f"| `{key}`{must} |")
+                assert one.get("description", "").replace("<", "&lt;") in line
+    assert "| `build.timeout_s` | number, above 0 |" in under["matrix.yaml"]
+    assert "| `suites` (required) | name to `suite`, below |" in under["matrix.yaml"]
+
+
+def test_every_workload_and_parameter_is_in_their_page(files: ModuleType) -> None:
+    page = files.workloads_page()
+
+    for work in WORKLOADS.values():
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| `{work.name}` |"))
+        assert f"{work.parameter_count:,}" in line
+        for one in work.parameters:
+            (about,) = (line for line in page.splitlines() if line.startswith(f"| `{one.name}` |"))
+            default = str(one.default).lower() if isinstance(one.default, bool) else one.default
+            assert f"`{one.name}={default}`" in line or f"| `{default}` |" in about
+            assert ("`as-published` only" in about) == (one.kind == "switch")
+
+
+def test_the_picture_of_the_documents_is_drawn_from_its_run() -> None:
+    """`runner plot results/reference/decade-docker --kind decade -o docs/decade.svg` makes it."""
+    folder = ROOT / "results" / "reference" / "decade-docker"
+    run, records = store.load_run(folder), store.load_records(folder)
+    source = report_source(run, records, report_commands.releases(ROOT))
+    drawn = pictures.draw(pictures.lite_specification(source, "decade"), "svg")
+
+    assert (ROOT / "docs" / "decade.svg").read_bytes() == drawn

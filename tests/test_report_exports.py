@@ -15,6 +15,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from asv.results import Results, iter_results_for_machine
+from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from runner import cli, report_commands
@@ -23,7 +24,9 @@ from runner.report import exports, formats
 from runner.report.source import Source
 from tests.report_makers import HOSTILE, IMAGES, load, write_hostile_run, write_run
 
-# https://bencher.dev/bmf.json and github-action-benchmark's README, as facts of their form.
+# Facts of their form: https://bencher.dev/bmf.json with the lengths of names that
+# https://bencher.dev/docs/reference/bencher-metric-format/ gives; and what github-action-benchmark
+# (benchmark-action/github-action-benchmark, c38cce98) parses in src/extract.ts, BenchmarkResult.
 BENCHER = {
     "type": "object",
     "additionalProperties": {
@@ -215,6 +218,51 @@ def test_latex_has_one_line_a_cell_and_escapes(source: Source, hostile: Source) 
     bad = exports.latex(hostile).decode()
     assert "\\{\\{7*7\\}\\}" in bad
     assert "'\\&" in bad
+
+
+@pytest.mark.parametrize("which", ["source", "hostile"])
+def test_latex_is_typeset(which: str, request: pytest.FixtureRequest) -> None:
+    """plasTeX expands the macros of a document as TeX does, booktabs' among them."""
+    tex = pytest.importorskip("plasTeX.TeX", reason="plasTeX is not installed")
+    run: Source = request.getfixturevalue(which)
+    table = exports.latex(run).decode()
+    made = tex.TeX()
+    made.input(
+        "\\documentclass{article}\\usepackage{booktabs}"
+        f"\\begin{{document}}\n{table}\\end{{document}}"
+    )
+
+    (tabular,) = made.parse().getElementsByTagName("tabular")
+    rows = [
+        [cell.textContent.strip() for cell in row.childNodes]
+        for row in tabular.getElementsByTagName("ArrayRow")
+    ]
+    rows = [row for row in rows if any(row)]
+
+    assert len(rows) == 1 + len(run.table.rows)
+    assert {len(row) for row in rows} == {len(rows[0])}
+    unquoted = dict.fromkeys(map(ord, "\"'\u2018\u2019\u201c\u201d"))  # TeX sets quotes its way
+    for shown, row in zip(rows[1:], run.table.rows, strict=True):
+        assert shown[0].translate(unquoted) == row.cell.image.translate(unquoted)
+
+
+@pytest.mark.parametrize("which", ["source", "hostile"])
+def test_markdown_is_one_table_with_a_row_a_cell(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    run: Source = request.getfixturevalue(which)
+    tokens = (
+        MarkdownIt("commonmark", {"html": True}).enable("table").parse(formats.markdown(run.table))
+    )
+
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == 1
+    assert kinds.count("tr_open") == 1 + len(run.table.rows)
+    width = kinds.count("th_open")
+    assert kinds.count("td_open") == width * len(run.table.rows)
+    assert "html_block" not in kinds
+    inner = [child.type for token in tokens for child in token.children or ()]
+    assert "html_inline" not in inner
 
 
 def test_a_form_goes_to_a_file_or_says_why_not(

@@ -29,7 +29,9 @@ def test_both_sides_are_launched_in_turns_and_compared(project: Path) -> None:
     image, backend = sides(project)
     said: list[str] = []
 
-    found = selftest.noise(image, "cifar10-cnn", backend, backend, pairs=3, say=said.append)
+    found = selftest.noise(
+        image, "cifar10-cnn", backend, backend, pairs=3, cores=2, say=said.append
+    )
 
     order = [line.split(":")[0] for line in said]
     assert order == [
@@ -53,7 +55,7 @@ def test_a_launch_that_fails_ends_it_with_its_reason(project: Path) -> None:
     image, backend = sides(project)
 
     with pytest.raises(SelftestFailed, match="inside, launch 1: check-failed: parameters"):
-        selftest.noise(image, "cifar10-cnn", backend, backend, pairs=2, say=lambda _: None)
+        selftest.noise(image, "cifar10-cnn", backend, backend, pairs=2, cores=2, say=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,7 @@ def test_a_launch_that_fails_ends_it_with_its_reason(project: Path) -> None:
         (["torch-2.0"], "no image 'torch-2.0'; did you mean 'torch-1.0'?"),
         (["torch-1.0", "--workload", "vgg61"], "no workload 'vgg61'"),
         (["torch-1.0", "--launches", "1"], "an interval needs 2 or more"),
+        (["torch-1.0", "--cores", "0"], "--cores 0: a job needs 1 or more"),
     ],
 )
 def test_each_mistake_is_told(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.model import Samples
-from runner.stats.as_published import AS_PUBLISHED
+from runner.stats.as_published import AS_PUBLISHED, epochs, every_step, lengthened
 from runner.stats.estimate import (
     Outlier,
     estimate,
@@ -224,6 +224,41 @@ def test_as_published_estimators_apply_the_originals_defects() -> None:
         "mean_with_first": 4.6,
         "mean_drop_index_1": 4.75,
         "minimum": 1.0,
+        "last": 6.0,
         "sum": 23.0,
         "median": 2.0,
     }
+
+
+def make_steps(*seconds: float) -> Samples:
+    return Samples(
+        name="step",
+        items=128,
+        synchronised="implicit",
+        first_s=seconds[0],
+        warmup_s=(),
+        measured_s=seconds[1:],
+    )
+
+
+def test_steps_that_were_not_made_are_as_long_as_the_measured_ones() -> None:
+    short = make_steps(9.0, 1.0, 3.0)
+
+    assert every_step(lengthened(short, 6)) == (9.0, 1.0, 3.0, 2.0, 2.0, 2.0)
+    assert lengthened(short, 2) == short
+
+
+def test_epochs_are_sums_of_their_steps_and_of_their_validation_where_it_counts() -> None:
+    steps = make_steps(5.0, 1.0, 2.0, 1.0, 1.0, 1.0)
+
+    plain = epochs(steps, 2, None)
+    validated = epochs(steps, 2, make_steps(0.5, 0.25, 0.125))
+
+    assert every_step(plain) == (6.0, 3.0, 2.0)
+    assert every_step(validated) == (6.5, 3.25, 2.125)
+
+
+@pytest.mark.parametrize("an_epoch", [4, 6])
+def test_steps_that_are_no_whole_epochs_are_refused(an_epoch: int) -> None:
+    with pytest.raises(ValueError, match="not epochs of"):
+        epochs(make_steps(1.0, 1.0, 1.0, 1.0, 1.0, 1.0), an_epoch, None)

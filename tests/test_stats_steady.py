@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.stats.steady import Shape, find_steady, find_steady_parts
+from runner.stats import fits
+from runner.stats.steady import (
+    Shape,
+    find_all_steady,
+    find_all_steady_parts,
+    find_steady,
+    find_steady_parts,
+)
+from tests.step_series import KINDS, cases, series
 
 Array = npt.NDArray[np.float64]
 N = 100
@@ -165,3 +176,57 @@ def test_levels_all_near_the_last_one_are_flat() -> None:
 
     assert (found.start, found.shape) == (0, Shape.FLAT)
     assert "4 levels, each within 1.0% of the last" in found.reason
+
+
+def test_answers_are_those_recorded_from_one_series_at_a_time() -> None:
+    """Recorded before series were worked on together, by code that knew one at a time."""
+    recorded = json.loads((Path(__file__).parent / "recorded" / "steady_states.json").read_text())
+
+    found = find_all_steady([series(*case) for case in cases()])
+
+    answers = [[*case, f.start, f.shape, f.reason] for case, f in zip(cases(), found, strict=True)]
+    assert answers == recorded
+    assert {shape for *_, shape, _ in recorded} >= set(PROFILES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_series_among_many_gets_the_answer_that_it_gets_alone(kind: str) -> None:
+    many = [series(kind, n, seed) for n in (8, 20, 20, 65) for seed in range(20, 32)]
+
+    assert find_all_steady(many) == [find_steady(steps) for steps in many]
+
+
+def test_cells_among_many_keep_the_parts_that_they_keep_alone() -> None:
+    counts = (1, 2, 3, 10)
+    cells = [
+        [series(kind, n, 100 * place + launch) for launch in range(count)]
+        for kind in KINDS
+        for n in (6, 20, 40)
+        for place, count in enumerate(counts)
+    ]
+    cells += [[series("warm-up", n, n) for n in (5, 20, 33)]]
+
+    assert find_all_steady_parts(cells) == [find_steady_parts(launches) for launches in cells]
+
+
+def test_more_series_than_are_worked_on_at_once_come_out_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = [series(kind, 20, seed) for seed in range(5) for kind in KINDS]
+    whole = find_all_steady(many)
+
+    monkeypatch.setattr("runner.stats.rows.VALUES_AT_ONCE", 3 * fits.values_a_series(20))
+
+    assert find_all_steady(many) == whole
+
+
+def test_no_series_and_no_cells_are_no_answers() -> None:
+    assert find_all_steady([]) == []
+    assert find_all_steady_parts([]) == []
+
+
+def test_a_bad_step_is_named_within_its_cell() -> None:
+    cells = [[[1.0, 2.0]], [[1.0, 2.0], [3.0, float("nan")]]]
+
+    with pytest.raises(ValueError, match="launch 1, step 1: nan"):
+        find_all_steady_parts(cells)

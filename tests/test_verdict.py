@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -150,3 +151,100 @@ def test_a_result_with_another_exit_status_is_bad_output() -> None:
     found = verdict(outcome=Outcome(exit_code=1, signal=None))
 
     assert found.status is Status.BAD_OUTPUT
+
+
+def series(name: str, count: int) -> bytes:
+    return event(
+        "samples",
+        2.15,
+        name=name,
+        items=128,
+        synchronised="implicit",
+        first_s=1.0,
+        warmup_s=[],
+        measured_s=[0.25] * (count - 1),
+    )
+
+
+def told(*samples: bytes, **checks: object) -> list[bytes]:
+    """Return a good job's events with other samples, and with checks taken out where None."""
+    kept = [line for line in good_lines(**checks) if b'"samples"' not in line]
+    gone = [name for name, value in checks.items() if value is None]
+    kept = [line for line in kept if not any(f'"name": "{n}"'.encode() in line for n in gone)]
+    return [*kept[:-1], *samples, kept[-1]]
+
+
+def held(lines: list[bytes], given: dict[str, Scalar], protocol: str = "fair") -> Verdict:
+    cell = replace(make_cell("torch-1.0", "cifar10-cnn", "", **given), protocol=protocol)
+    return judge(make_job(cell), make_image(), heard(lines), FINE, BY_ITSELF)
+
+
+def failed(found: Verdict) -> list[str]:
+    return [check.name for check in found.checks if not check.passed]
+
+
+def held_as_published(lines: list[bytes], given: dict[str, Scalar]) -> Verdict:
+    return held(lines, given, "as-published")
+
+
+def test_a_part_has_no_loss_and_is_held_to_its_output_and_gradients() -> None:
+    lines = told(series("backward", 3), losses=None, finite=True, gradients=[10, 10])
+
+    assert held(lines, {"part": "backward"}).status is Status.OK
+    assert failed(held(lines[:-1] + lines[-1:], {"part": "forward"})) == []
+    some = told(series("backward", 3), losses=None, finite=True, gradients=[9, 10])
+    assert failed(held(some, {"part": "backward"})) == ["gradients"]
+    assert failed(held_as_published(some, {"part": "backward"})) == []
+    silent = told(series("backward", 3), losses=None)
+    assert failed(held(silent, {"part": "backward"})) == ["finite", "gradients"]
+
+
+def test_as_published_no_loss_is_asked_to_fall_but_to_be_finite() -> None:
+    rising = [2.0, 2.1, 2.2, 2.3]
+
+    assert failed(held(good_lines(losses=rising), {})) == ["loss_falls"]
+    assert failed(held_as_published(good_lines(losses=rising), {})) == []
+    assert failed(held_as_published(good_lines(losses=[2.0, "nan", 2.0, 2.0]), {})) == [
+        "loss_finite"
+    ]
+
+
+EPOCHS: dict[str, Scalar] = {"images": 300, "epochs": 2, "batch": 128}
+
+
+def test_epochs_are_held_to_their_number_and_to_what_they_came_to() -> None:
+    checks: dict[str, object] = {
+        "losses": [2.3, 2.2, 2.1, 2.0, 1.9, 1.8],
+        "epoch_steps": 3,
+        "epoch_images": 300,
+        "accuracy": 0.25,
+        "loss": 1.9,
+    }
+
+    found = held(told(series("step", 6), **checks), EPOCHS)
+
+    assert found.status is Status.OK
+    assert {"epoch_steps", "epoch_images", "steps", "accuracy", "loss"} <= {
+        check.name for check in found.checks
+    }
+    short = told(series("step", 5), **{**checks, "losses": [2.3, 2.2, 2.1, 2.0, 1.9]})
+    assert failed(held(short, EPOCHS)) == ["steps"]
+    wrong = told(series("step", 6), **{**checks, "accuracy": 25.0})
+    assert failed(held(wrong, EPOCHS)) == ["accuracy"]
+
+
+def test_a_dropped_remainder_and_validations_are_counted() -> None:
+    checks: dict[str, object] = {
+        "losses": [2.3, 2.2, 2.1, 2.0],
+        "epoch_steps": 2,
+        "epoch_images": 256,
+        "accuracy": 0.25,
+        "loss": 1.9,
+    }
+    asked: dict[str, Scalar] = {**EPOCHS, "drop_remainder": True, "validation": "training-images"}
+
+    whole = told(series("step", 4), series("validation", 2), **checks)
+    without = told(series("step", 4), **checks)
+
+    assert failed(held_as_published(whole, asked)) == []
+    assert failed(held_as_published(without, asked)) == ["validations"]

@@ -19,6 +19,7 @@ framework_version: "1.0"
 released: "2018-12-07"
 language: python
 language_version: "3.11"
+python_versions: ">=3.6"
 script: train_tiny.py
 base_licence: none; it is made up
 workloads: [cifar10-cnn]

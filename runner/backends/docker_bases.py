@@ -1,4 +1,4 @@
-"""Where an image's base comes from: it is here, it is pulled, or something stands in for it."""
+"""Where an image's base comes from: here, out of an archive, pulled, or something stands in."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ from runner.backends.docker_options import SUBSTITUTE_LABEL
 from runner.model import Base, BuildLimits, Image, Status
 
 _STAND_IN = "runner-base"
+_RESTORED = "runner-archive/base"
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedBase:
-    """A base that the engine has: what is recorded of it, and the engine's id."""
+    """A base that the engine has: what is recorded of it, and the engine's id.
+
+    Attributes:
+        restored: it is the pinned one, but came out of an archive, so that the engine does not
+            know it by the pinned digest, and a build must be told its id.
+    """
 
     base: Base
     id: str
+    restored: bool = False
 
 
 class Bases:
-    """Finds each base once: here, by a pull, or a stand-in. Thread-safe."""
+    """Finds each base once: here, out of an archive, by a pull, or a stand-in. Thread-safe."""
 
     def __init__(self, api: APIClient) -> None:
         self._api = api
@@ -48,7 +55,7 @@ class Bases:
             reference = pins.base_reference(image)
         except (ValueError, OSError) as error:
             raise PrepareError(Status.BUILD_FAILED, str(error)) from error
-        stand_in = f"{_STAND_IN}/{image.language}:{image.language_version}"
+        stand_in = stand_in_of(image)
         with self._lock:
             key = (reference, stand_in)
             if key not in self._known:
@@ -68,6 +75,11 @@ class Bases:
         pinned = f"{repository}@{digest}" if digest else repository
         problem = ""
         found = inspect(self._api, pinned)
+        kept = restored_name(reference)
+        restored = None if found is not None or kept is None else inspect(self._api, kept)
+        if restored is not None:
+            say(f"{reference}: {kept}, out of an archive")
+            return ResolvedBase(base=Base(reference=reference), id=restored["Id"], restored=True)
         if found is None:
             problem = self._pull(repository, digest, limits, say)
             found = None if problem else inspect(self._api, pinned)
@@ -118,12 +130,38 @@ def split_reference(reference: str) -> tuple[str, str]:
     return f"{folders}{slash}{last.partition(':')[0]}", digest
 
 
+def stand_in_of(image: Image) -> str:
+    """Return the name of what stands in for an image's base where that cannot be had."""
+    return f"{_STAND_IN}/{image.language}:{image.language_version}"
+
+
+def restored_name(reference: str) -> str | None:
+    """Return the name that a pinned base has once it came out of an archive; None if not pinned.
+
+    An engine learns the digest of a base only where it pulls it.
+
+    >>> restored_name("python:3.11-slim@sha256:0123456789abcdef")
+    'runner-archive/base:0123456789ab'
+    """
+    digest = split_reference(reference)[1].removeprefix("sha256:")
+    return f"{_RESTORED}:{digest[:12]}" if digest else None
+
+
 def base_unavailable(reference: str, problem: str, stand_in: str) -> str:
     """Return the reason of a base that cannot be had, with what to do."""
     return (
         f"base {reference} is not here and cannot be pulled ({problem}), and there is no stand-in"
-        f" {stand_in}; where a registry can be reached, 'docker pull' and 'docker save' it and"
-        " 'docker load' it here, or make a stand-in with scripts/bases"
+        f" {stand_in}; {carrying(reference)}, or make a stand-in with scripts/bases"
+    )
+
+
+def carrying(reference: str) -> str:
+    """Return how to bring a base here by hand; loading alone does not tell its digest."""
+    name = restored_name(reference)
+    named = f" and 'docker tag' it {name}" if name else ""
+    return (
+        "where its registry can be reached, 'docker pull' and 'docker save' it; here, 'docker load'"
+        f" it{named}"
     )
 
 

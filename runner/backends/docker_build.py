@@ -68,7 +68,11 @@ def recipe(image: Image, root: Path, resolved: ResolvedBase) -> Recipe:
         files |= {f"scripts/{path.name}": path for path in pins.script_files(root)}
         text = (image.folder / "Dockerfile").read_text(encoding="utf-8")
         arguments = build_arguments(text, resolved)
-        content = content_sha256(files, arguments, resolved.id)
+        # How a restored base is named changes nothing that comes out: its id is hashed as such.
+        decisive = {} if resolved.base.substituted_by is None else arguments
+        # Nor does a fact in image.yaml, which is not copied: where it was seen to work, say.
+        built = {name: path for name, path in files.items() if name != f"{folder}/image.yaml"}
+        content = content_sha256(built, decisive, resolved.id)
     except OSError as error:
         msg = f"{image.name}: {error.filename}: {error.strerror}"
         raise PrepareError(Status.BUILD_FAILED, msg) from error
@@ -77,9 +81,9 @@ def recipe(image: Image, root: Path, resolved: ResolvedBase) -> Recipe:
 
 
 def build_arguments(dockerfile_text: str, resolved: ResolvedBase) -> dict[str, str]:
-    """Return the build arguments: none with the pinned base, the stand-in's otherwise."""
+    """Return the build arguments: none with the pinned base as pulled, else what is there."""
     if resolved.base.substituted_by is None:
-        return {}
+        return {"BASE": resolved.id} if resolved.restored else {}
     apt = pins.dockerfile_argument(dockerfile_text, "APT")
     unpinned = {} if apt is None else {"APT": pins.unpinned_apt(apt)}
     return {"BASE": resolved.id, **unpinned}

@@ -1,6 +1,6 @@
 """``runner images archive`` and ``restore``: an environment that survives its registry.
 
-An archive is a tar of: ``image.tar`` (the engine's own format: the image and its base),
+An archive is a tar of: ``image.tar`` (an OCI archive of the image and its base, see ``oci``),
 ``distributions/`` (every file of the lock), ``images/NAME/`` and ``scripts/`` (what it was
 built from), ``sbom.json``, ``manifest.json`` and ``SHA256SUMS`` over all of them, which
 ``sha256sum --check`` reads.
@@ -21,13 +21,12 @@ from typing import IO
 
 import msgspec
 from docker import APIClient
-from docker.errors import APIError
 
 from runner.backends import PrepareError, docker_build
-from runner.backends.docker_bases import inspect
+from runner.backends.docker_bases import inspect, restored_name
 from runner.backends.docker_job import engine_errors
 from runner.errors import RunnerError
-from runner.images import distributions, inventory, sbom
+from runner.images import distributions, inventory, oci, sbom
 from runner.images.engine import reach
 from runner.images.verifying import resolve
 from runner.model import BuildLimits, Image
@@ -108,7 +107,9 @@ def archive(image: Image, root: Path, folders: tuple[Path, ...], target: Path, s
             shutil.copyfile(path, folder / name)
         say("saving the image")
         with engine_errors(f"saving {image.name}"):
-            _save(api, manifest, folder / "image.tar")
+            _save(api, manifest, folder / "saved.tar")
+        oci.rewrite(folder / "saved.tar", folder / "image.tar")
+        (folder / "saved.tar").unlink()
         inside = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
         (folder / "SHA256SUMS").write_text(distributions.sums(inside), encoding="utf-8")
         say(f"writing {target}")
@@ -190,10 +191,12 @@ def _loaded(api: APIClient, manifest: Manifest, base_before: str | None) -> str:
             f"; its base {manifest.base_id[:19]} is there too, but {manifest.base_tag} stays the "
             "one that it was here, so that a launch builds the image anew on that"
         )
-    elif manifest.base_tag is None:
-        with contextlib.suppress(APIError):
-            digest = manifest.base_reference.rpartition("sha256:")[2]
-            api.tag(manifest.base_id, "runner-archive/base", digest[:12])
+    name = restored_name(manifest.base_reference)
+    if manifest.base_tag is None and name is not None:
+        repository, _, tag = name.rpartition(":")
+        with engine_errors(f"naming the base of {manifest.image}"):
+            api.tag(manifest.base_id, repository, tag)
+        words += f"; its base is {name}, by which a launch finds it"
     return words
 
 

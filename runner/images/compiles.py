@@ -33,7 +33,8 @@ def problems(images: Sequence[Image], root: Path) -> dict[str, tuple[str, ...]]:
     An image whose Python is not here has no problems; `interpreter` tells whether it is.
     """
     wanted: dict[str, set[str]] = {}
-    needs = {image.name: needed(root / "scripts", image.script) for image in images}
+    read: dict[Path, set[str]] = {}  # scripts share modules, and each is read but once
+    needs = {image.name: needed(root / "scripts", image.script, read) for image in images}
     for image in images:
         if image.language == "python":
             wanted.setdefault(image.language_version, set()).update(needs[image.name])
@@ -55,8 +56,13 @@ def problems(images: Sequence[Image], root: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-def needed(scripts: Path, name: str) -> frozenset[str]:
-    """Return a script's file name with those of all that it imports from its own folder."""
+def needed(scripts: Path, name: str, read: dict[Path, set[str]] | None = None) -> frozenset[str]:
+    """Return a script's file name with those of all that it imports from its own folder.
+
+    Args:
+        read: what each file imports, as far as it is known; the rest is added.
+    """
+    read = {} if read is None else read
     found: set[str] = set()
     left = [name]
     while left:
@@ -65,7 +71,9 @@ def needed(scripts: Path, name: str) -> frozenset[str]:
         if current in found or path.suffix != ".py" or not path.is_file():
             continue
         found.add(current)
-        left += [f"{module}.py" for module in _imported(path)]
+        if path not in read:
+            read[path] = _imported(path)
+        left += [f"{module}.py" for module in read[path]]
     return frozenset(found)
 
 

@@ -7,6 +7,7 @@ is configured with. requirements.in may add options in a line ``# lock: ...``, s
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import subprocess
@@ -28,12 +29,17 @@ from runner.model import Image
 _TIMEOUT_S = 900.0
 _OLDEST_OF_UV = (3, 6)  # it starts an interpreter with -I, which older ones do not know
 _PLATFORM = "x86_64-manylinux_2_31"  # what the images are, where this machine is something else
+_UNSOLVED = 1  # uv's status where the registry answered, and what was asked for is not there
 # option of the line "# lock:" to the number of words that follow it
 OPTIONS = {"--exclude-newer": 1, "--exclude-newer-package": 1, "--prerelease": 1, "--no-deps": 0}
 
 
 class LockError(RunnerError):
     """No lock could be made; the one that was there is as it was."""
+
+
+class Unanswered(LockError):
+    """The registry does not answer, or this machine cannot ask it: nothing is known to be gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +152,7 @@ def _interpreter(image: Image) -> Path:
             f"is on PATH, under {interpreters.pyenv_root()} or among uv's; install one, such as "
             f"`pyenv install {wanted}` or `uv python install {wanted}`"
         )
-        raise LockError(msg)
+        raise Unanswered(msg)
     return found.path
 
 
@@ -184,6 +190,9 @@ def _compiled(
     more = (*options, *(("--upgrade",) if upgrade else ()), _asked(image))
     try:
         return _uv(root, registry, folders, program, more, old)
+    except Unanswered as error:
+        msg = f"{image.name}: the registry could not be asked; {_kept(image)}.\n{error}"
+        raise Unanswered(msg) from error
     except LockError as error:
         raise LockError(_unresolved(image, str(error))) from error
 
@@ -195,6 +204,7 @@ def _uv(
     program: Path,
     more: Sequence[str],
     old: str,
+    limit_s: float = _TIMEOUT_S,
 ) -> str:
     """Have uv resolve and return the lock's lines; it keeps to the versions of `old`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -209,42 +219,59 @@ def _uv(
             *("--output-file", str(output)),
             *more,
         ]
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=clean_environment() | registry.uv_variables(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=root,
+                env=clean_environment() | registry.uv_variables(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=limit_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            msg = f"no answer within {limit_s:g} s"
+            raise Unanswered(msg) from error
+        if done.returncode == _UNSOLVED:
             raise LockError(done.stderr.strip())
+        if done.returncode:
+            raise Unanswered(done.stderr.strip())
         return output.read_text(encoding="utf-8")
 
 
 def in_registry(
-    image: Image, root: Path, registry: Registry, folders: tuple[Path, ...]
+    image: Image,
+    root: Path,
+    registry: Registry,
+    folders: tuple[Path, ...],
+    limit_s: float = _TIMEOUT_S,
 ) -> dict[str, requirements.Locked]:
     """Return the locked versions with the hashes that the registry and the folders have now.
 
     Raises:
-        LockError: a version is gone, or this machine has no Python to ask with.
+        Unanswered: no answer within `limit_s`, or this machine has no Python to ask with.
+        LockError: a version is gone.
     """
     if _version(image) < _OLDEST_OF_UV:
         msg = f"Python {image.language_version} is older than uv can ask for"
-        raise LockError(msg)
+        raise Unanswered(msg)
     locked = requirements.locked(pins.lock_path(image).read_text(encoding="utf-8"))
     pinned = "".join(f"{package.name}=={package.version}\n" for package in locked.values())
-    options = requirements.lock_options((image.folder / "requirements.in").read_text("utf-8"))
-    # Only where it is asked for: without dependencies, uv hashes no wheel of a folder.
-    kept = [option for option in options if option == "--no-deps"]
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "pinned.in"
         asked.write_text(pinned, encoding="utf-8")
-        body = _uv(root, registry, folders, _interpreter(image), (*kept, str(asked)), "")
-    return requirements.locked(body)
+        # With dependencies uv would build every source package, to read what it asks for.
+        more = ("--no-deps", str(asked))
+        body = _uv(root, registry, folders, _interpreter(image), more, "", limit_s)
+    found = requirements.locked(body)
+    # Without them it hashes no file of a folder.
+    for wheel in pins.admitted_wheels(image, folders):
+        package = locked[pins.normalised_name(wheel.name.split("-")[0])]
+        known = found.get(package.name, dataclasses.replace(package, hashes=frozenset()))
+        hashes = known.hashes | {pins.file_sha256(wheel)}
+        found[package.name] = dataclasses.replace(package, hashes=hashes)
+    return found
 
 
 _FORM = ("--generate-hashes", "--no-header", "--no-annotate")
@@ -277,11 +304,16 @@ def _serves(body: str, folders: tuple[Path, ...]) -> bool:
 
 
 def _unresolved(image: Image, words: str) -> str:
-    kept = "requirements.lock is kept as it is" if pins.lock_path(image).exists() else "no lock"
     return (
-        f"{image.name}: {kept}: what requirements.in asks for cannot be resolved together.\n"
+        f"{image.name}: {_kept(image)}: what requirements.in asks for cannot be resolved "
+        "together.\n"
         f"{words.strip()}\n"
         "Where the packages work together all the same, name every one of them with its version\n"
         "in requirements.in and add the line '# lock: --no-deps': the lock is then made of these\n"
         "alone, and is installed with --no-deps as every lock is."
     )
+
+
+def _kept(image: Image) -> str:
+    there = pins.lock_path(image).exists()
+    return "requirements.lock is kept as it is" if there else "no lock was written"

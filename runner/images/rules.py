@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from runner import pins
 from runner.images import dockerfile, requirements
 from runner.model import Image
@@ -136,6 +138,21 @@ def _base_has_the_language(files: Files) -> Iterator[str]:
         yield f"Dockerfile: BASE has Python {found[1]}, image.yaml says {image.language_version}"
 
 
+def _release_is_for_the_python(files: Files) -> Iterator[str]:
+    image = files.image
+    try:
+        known = SpecifierSet(image.python_versions)
+    except InvalidSpecifier:
+        shown = image.python_versions
+        yield f"image.yaml: python_versions is {shown!r}, expected such as '>=3.6,<3.8'"
+        return
+    if image.language_version not in known:
+        yield (
+            f"image.yaml: the image has Python {image.language_version}, and the release is for "
+            f"{image.python_versions}"
+        )
+
+
 def _lock_has_hashes(files: Files) -> Iterator[str]:
     loose = requirements.loose(files.lock or "")
     yield from (f"requirements.lock: {problem}" for problem in loose)
@@ -208,6 +225,7 @@ COMMON: tuple[Rule, ...] = (
 )
 PYTHON: tuple[Rule, ...] = (
     _base_has_the_language,
+    _release_is_for_the_python,
     _lock_has_hashes,
     _lock_says_how_it_was_made,
     _versions_agree,

@@ -158,7 +158,10 @@ def _moved_yaml(text: str, source: Image, version: str) -> str:
     text = re.sub(r"(?m)^framework_version: .*$", f'framework_version: "{version}"', text)
     day = f'released: "{_NO_DATE}"  # {MARK}: the day of the release'
     text = re.sub(r"(?m)^released: .*$", day, text)
-    text = re.sub(r"(?m)^verified:\n(?:[ -].*\n)*", "", text)  # the new one was seen nowhere yet
+    # The new one was seen nowhere yet, and has defects of its own.
+    text = re.sub(r"(?m)^(?:verified|known_defects):\n(?:[ -].*\n)*", "", text)
+    pythons = rf"\1  # {MARK}: whether it is for the same ones still"
+    text = re.sub(r"(?m)^(python_versions: .*)$", pythons, text)
     notes = f"# {MARK}: whether the notes of {source.name} hold for it; then drop this line\nnotes:"
     return re.sub(r"(?m)^notes:", notes, text)
 
@@ -185,6 +188,9 @@ def _rendered(
         autoescape=False,
     )
     python = [image for image in images.values() if image.language == "python"]
+    # Those on a GPU name CUDA's licence, too.
+    plain = sorted(python, key=lambda image: "cuda" in image.devices)
+    like = next((i for i in plain if i.language_version == wish.language_version), None)
     values = {
         "mark": MARK,
         "name": name,
@@ -197,8 +203,8 @@ def _rendered(
         "script": wish.script,
         "workloads": [name for name in WORKLOADS if all(name in i.workloads for i in python)],
         "no_date": _NO_DATE,
-        "base": _base(wish.language_version, images),
-        "base_licence": next((i.base_licence for i in images.values() if i.base_licence), ""),
+        "base": "" if like is None else _base(like),
+        "base_licence": next((i.base_licence for i in (like, *plain) if i is not None), ""),
     }
     return {
         path.name.removesuffix(".j2"): environment.get_template(path.name).render(values)
@@ -206,12 +212,8 @@ def _rendered(
     }
 
 
-def _base(language_version: str, images: Mapping[str, Image]) -> str:
-    """Return the lines of BASE of another image with this Python, its comment too; or none."""
-    for image in images.values():
-        if image.language == "python" and image.language_version == language_version:
-            text = (image.folder / "Dockerfile").read_text(encoding="utf-8")
-            found = re.search(r"(?m)((?:^#.*\n)*)^ARG BASE=.*\n", text)
-            if found:
-                return found[0]
-    return ""
+def _base(image: Image) -> str:
+    """Return the lines of an image's BASE, with the comment above it."""
+    text = (image.folder / "Dockerfile").read_text(encoding="utf-8")
+    found = re.search(r"(?m)((?:^#.*\n)*)^ARG BASE=.*\n", text)
+    return found[0] if found else ""

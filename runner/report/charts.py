@@ -19,6 +19,9 @@ PALETTE = [
     "#cc4b4b",
     "#7a8288",
 ]
+LABEL_LIMIT, LABEL_LINE = 300, 12
+# Where releases are months apart, a tick still says its year.
+_DATES = {"year": "%Y", "quarter": "%b %Y", "month": "%b %Y", "week": "%d %b", "date": "%d %b %Y"}
 _PHASES = ["import", "data", "build", "first-step"]
 _SPEED = "images/s (more is better)"
 
@@ -26,12 +29,19 @@ Chart = alt.TopLevelMixin
 
 
 def _labels() -> alt.Y:
-    """The axis of cells: in the order of the table, cut short where a screen is narrow."""
+    """The axis of cells: in the order of the table, a label's lines below each other."""
     return alt.Y(
         "label:N",
         sort=alt.EncodingSortField(field="order", op="min"),
         title=None,
-        axis=alt.Axis(labelLimit=alt.ExprRef("label_limit"), ticks=False, domain=False),
+        axis=alt.Axis(
+            labelExpr="split(datum.label, '\\n')",
+            labelLimit=alt.ExprRef("label_limit"),
+            labelOffset=alt.ExprRef("label_offset"),
+            labelLineHeight=LABEL_LINE,
+            ticks=False,
+            domain=False,
+        ),
     )
 
 
@@ -39,8 +49,22 @@ def _base(data: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name=data), width=640)
 
 
-def _label_limit() -> alt.Parameter:
-    return alt.param(name="label_limit", value=280)
+def _label_room() -> tuple[alt.Parameter, alt.Parameter]:
+    """What a page sets by its width and its labels; see `label_offset`."""
+    return (
+        alt.param(name="label_limit", value=LABEL_LIMIT),
+        alt.param(name="label_offset", value=0),
+    )
+
+
+def label_offset(lines: int) -> float:
+    """Return how far labels of so many lines go up, in pixels, to stay beside their bar."""
+    return -LABEL_LINE / 2 * (lines - 1)
+
+
+def row_step(lines: int) -> int:
+    """Return the pixels from one bar to the next where labels have so many lines."""
+    return max(24, LABEL_LINE * lines + 10)
 
 
 def bars(data: str) -> Chart:
@@ -64,7 +88,7 @@ def bars(data: str) -> Chart:
         x=alt.datum(0), text="shown:N"
     )
     layers = alt.layer(bar, interval, why)
-    return layers.properties(height=alt.Step(24)).add_params(_label_limit())
+    return layers.properties(height=alt.Step(24)).add_params(*_label_room())
 
 
 def decade(data: str) -> Chart:
@@ -72,6 +96,7 @@ def decade(data: str) -> Chart:
     tips = [
         alt.Tooltip("image:N"),
         alt.Tooltip("released:N"),
+        alt.Tooltip("defects:N", title="known defects"),
         alt.Tooltip("speed:Q", title="images/s", format=".4~g"),
         alt.Tooltip("low:Q", title="95 % from", format=".4~g"),
         alt.Tooltip("high:Q", title="95 % to", format=".4~g"),
@@ -85,8 +110,13 @@ def decade(data: str) -> Chart:
             "date:T",
             title="release date",
             scale=alt.Scale(type="utc", padding=24),
-            axis=alt.Axis(format="%Y", tickCount="year", labelOverlap=True),
+            axis=alt.Axis(tickCount=8, labelOverlap=True, format=_DATES),
         )
+    )
+    # A release's name stands clear of its interval, where there is one.
+    base = base.transform_calculate(
+        top="isValid(datum.high) ? datum.high : datum.speed",
+        bottom="isValid(datum.low) ? datum.low : datum.speed",
     )
     speed = alt.Y("speed:Q", title=_SPEED, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=6))
     line = base.mark_line(strokeWidth=2, opacity=0.8).encode(y=speed, stroke=stroke)
@@ -97,15 +127,17 @@ def decade(data: str) -> Chart:
         y=speed, color=color, shape=alt.Shape("framework:N", legend=_legend()), tooltip=tips
     )
     names = [
-        base.mark_text(dy=dy, fontSize=10).encode(y=speed, text=f"{field}:N")
-        for field, dy in (("above", -12), ("below", 14))
+        base.mark_text(dy=dy, fontSize=10).encode(
+            y=alt.Y(f"{end}:Q", title=_SPEED), text=f"{field}:N"
+        )
+        for field, end, dy in (("above", "top", -12), ("below", "bottom", 14))
     ]
     return alt.layer(line, interval, point, *names).properties(height=320)
 
 
-def _legend() -> alt.Legend:
+def _legend(title: str | None = None) -> alt.Legend:
     return alt.Legend(
-        title=None, orient="top", columns=alt.ExprRef("width < 420 ? 2 : 5"), labelLimit=260
+        title=title, orient="top", columns=alt.ExprRef("width < 420 ? 2 : 5"), labelLimit=260
     )
 
 
@@ -117,12 +149,12 @@ def steps(data: str) -> Chart:
         alt.Tooltip("ms:Q", title="ms", format=".4~g"),
         alt.Tooltip("kind:N"),
     ]
-    color = alt.Color("launch:N", scale=alt.Scale(range=PALETTE), legend=_legend())
+    color = alt.Color("launch:N", scale=alt.Scale(range=PALETTE), legend=_legend("launch"))
     base = _base(data).encode(
         x=alt.X("step:Q", title="step (0 is the first after the cold one)"), color=color
     )
     height = alt.Y("ms:Q", title="step (ms)", scale=alt.Scale(zero=False))
-    line = base.mark_line(strokeWidth=1, opacity=0.7).encode(y=height)
+    line = base.mark_line(strokeWidth=1.2, opacity=0.9).encode(y=height)
     point = base.mark_point(filled=True, size=22).encode(
         y=height,
         tooltip=tips,
@@ -170,7 +202,7 @@ def phases(data: str) -> Chart:
             ],
         )
         .properties(height=alt.Step(24))
-        .add_params(_label_limit())
+        .add_params(*_label_room())
     )
     return made
 
@@ -193,9 +225,48 @@ def dots(data: str) -> Chart:
             ],
         )
         .properties(height=alt.Step(24))
-        .add_params(_label_limit())
+        .add_params(*_label_room())
     )
     return made
+
+
+def published(data: str) -> Chart:
+    """Each number's ratio to its table's reference: as published, and here with its interval."""
+    sides = ["published", "here"]
+    tips = [
+        alt.Tooltip("label:N", title="number"),
+        alt.Tooltip("printed:N", title="published"),
+        alt.Tooltip("there:Q", title="ratio there", format=".3~g"),
+        alt.Tooltip("here:Q", title="ratio here", format=".3~g"),
+        alt.Tooltip("low:Q", title="95 % from", format=".3~g"),
+        alt.Tooltip("high:Q", title="95 % to", format=".3~g"),
+        alt.Tooltip("verdict:N"),
+    ]
+    base = _base(data).encode(y=_labels(), tooltip=tips)
+
+    def across(field: str) -> alt.X:
+        return alt.X(
+            f"{field}:Q",
+            title="ratio to the table's reference",
+            scale=alt.Scale(type="log", nice=False, padding=12),
+            axis=alt.Axis(tickCount=6, format="~g"),
+        )
+
+    legend = _legend()
+    color = alt.Color("side:N", legend=legend, scale=alt.Scale(domain=sides, range=PALETTE[1::-1]))
+    shapes = alt.Scale(domain=sides, range=["diamond", "circle"])
+    shape = alt.Shape("side:N", legend=legend, scale=shapes)
+    there, here = (base.transform_calculate(side=f"'{side}'") for side in sides)
+    interval = here.mark_rule(strokeWidth=2).encode(x=across("low"), x2="high", color=color)
+    ours = here.mark_point(filled=True, size=60).encode(x=across("here"), color=color, shape=shape)
+    theirs = there.mark_point(size=80, strokeWidth=2).encode(
+        x=across("there"), color=color, shape=shape
+    )
+    why = base.mark_text(align="left", dx=10, fontStyle="italic", color="currentColor").encode(
+        x=across("there"), text="shown:N"
+    )
+    layers = alt.layer(interval, ours, theirs, why)
+    return layers.properties(height=alt.Step(24)).add_params(*_label_room())
 
 
 def history(data: str) -> Chart:

@@ -15,7 +15,7 @@ from runner.errors import RunnerError
 from runner.model import Status
 from runner.report.exports_asv import asv
 from runner.report.formats import frame, significant
-from runner.report.panels import images_per_s
+from runner.report.panel import images_per_s
 from runner.report.source import Source
 from runner.report.table import Row
 

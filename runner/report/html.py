@@ -21,9 +21,12 @@ from markupsafe import Markup
 
 from runner.errors import RunnerError
 from runner.report import words
-from runner.report.page import Page, log_file, page, readable
-from runner.report.panels import KINDS, launch_series
+from runner.report.logs import log_file, readable
+from runner.report.page import Page, page
+from runner.report.panels import KINDS
 from runner.report.pictures import panel_rows, vega_script, vega_specification
+from runner.report.plot_steps import launch_series
+from runner.report.reproduced import Reproduced
 from runner.report.source import Source
 
 
@@ -42,9 +45,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["readable"] = readable
+    made.filters["breakable"] = breakable
     made.globals["statuses"] = words.STATUSES
     made.globals["column_words"] = words.COLUMNS
     return made
+
+
+def breakable(text: str) -> Markup:
+    """Return a list without spaces as markup that may be broken after each comma."""
+    return Markup(",<wbr>").join(text.split(","))
 
 
 @cache
@@ -88,10 +97,13 @@ def harmless(encoded: bytes) -> Markup:
     return Markup(encoded.replace(b"<", b"\\u003c").decode())
 
 
-def plot_data(source: Source, *, embedded: bool) -> dict[str, Any]:
+def plot_data(made: Page, *, embedded: bool) -> dict[str, Any]:
     """Return what a run's page draws: each kind's panels and, for a page on its own, its chart."""
-    found = panel_rows(source)
+    found = panel_rows(made.source)
     found.pop("steps", None)
+    grids = () if made.published is None else made.published.grids
+    if compared := [panel for grid in grids for panel in grid.panels]:
+        found["published"] = compared
     kinds = (*found, "steps") if embedded else ()
     return {
         "specifications": {kind: vega_specification(kind) for kind in kinds},
@@ -110,7 +122,7 @@ def run_html(made: Page, *, embedded: bool) -> str:
             page of a site, which shares Vega and links to the records beside it.
     """
     source = made.source
-    plots = plot_data(source, embedded=embedded)
+    plots = plot_data(made, embedded=embedded)
     scripts = (asset("page.js"), *((vega_script(),) if embedded else ()))
     series = {cell.anchor: [asdict(one) for one in launch_series(cell.row)] for cell in made.cells}
     return (
@@ -120,7 +132,7 @@ def run_html(made: Page, *, embedded: bool) -> str:
             page=made,
             run=source.run,
             table=source.table,
-            kinds={kind: KINDS[kind] for kind in plots["panels"]},
+            kinds={name: kind for name, kind in KINDS.items() if name != "steps"},
             panels=plots["panels"],
             steps=KINDS["steps"],
             plots=data_block({**plots, "series": series}),
@@ -142,7 +154,9 @@ def _records(made: Page) -> Markup:
     )
 
 
-def write_report(source: Source, folder: Path, target: Path) -> Path:
+def write_report(
+    source: Source, folder: Path, target: Path, published: Reproduced | None = None
+) -> Path:
     """Write a run's page, and beside it the run's own files for those who want them whole.
 
     Returns the page's path. The page alone holds every number and every record; only logs longer
@@ -154,7 +168,7 @@ def write_report(source: Source, folder: Path, target: Path) -> Path:
     if target.resolve() == folder.resolve():
         msg = f"{target}: is the run's own folder; name another one for its page"
         raise PageError(msg)
-    made = page(source, folder)
+    made = page(source, folder, published)
     text = run_html(made, embedded=True)
     try:
         (target / "logs").mkdir(parents=True, exist_ok=True)

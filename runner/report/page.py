@@ -10,12 +10,10 @@ from pathlib import Path
 from runner.model import Record, Run, Status
 from runner.report import words
 from runner.report.formats import shown
+from runner.report.logs import Log, read_log
+from runner.report.reproduced import Reproduced
 from runner.report.source import Source, anchor
 from runner.report.table import COLUMNS, Column, Row
-
-_TAIL = {True: 2048, False: 16384}
-_READABLE = {number: chr(0x2400 + number) for number in range(32) if chr(number) not in "\t\n"}
-_READABLE |= {127: "␡", **{number: f"\\x{number:02x}" for number in range(128, 160)}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,21 +30,6 @@ class Fact:
 
     name: str
     text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Log:
-    """A job's log.
-
-    Attributes:
-        tail: its last lines, control characters made visible.
-        whole: whether `tail` is all of it.
-        link: where the whole of it is, relative to the run's folder; empty where it is gone.
-    """
-
-    tail: str
-    whole: bool
-    link: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,17 +63,25 @@ class CellView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """All that a run's page shows, but for its plots."""
+    """All that a run's page shows, but for its plots.
+
+    Attributes:
+        published: the published document that the run makes again, or why there is none; None
+            where nobody looked.
+    """
 
     source: Source
     columns: tuple[Column, ...]
     cells: tuple[CellView, ...]
     facts: tuple[Fact, ...]
+    launching: tuple[Fact, ...]
     machine: tuple[Fact, ...]
+    has_workloads: bool
     has_variants: bool
+    published: Reproduced | None = None
 
 
-def page(source: Source, folder: Path | None) -> Page:
+def page(source: Source, folder: Path | None, published: Reproduced | None = None) -> Page:
     """Make a run's page; `folder` is the run's own, for its logs, or None to leave them out."""
     cells = tuple(_cell(source, row, folder) for row in source.table.rows)
     return Page(
@@ -98,14 +89,12 @@ def page(source: Source, folder: Path | None) -> Page:
         columns=COLUMNS,
         cells=cells,
         facts=tuple(_run_facts(source)),
+        launching=tuple(_launching(source.run)),
         machine=tuple(_machine(source.run)),
+        has_workloads=len({row.cell.workload for row in source.table.rows}) > 1,
         has_variants=any(row.cell.variant for row in source.table.rows),
+        published=published,
     )
-
-
-def readable(text: str) -> str:
-    """Return text with control characters made visible, so that none can act on a reader."""
-    return text.translate(_READABLE)
 
 
 def _run_facts(source: Source) -> Iterator[Fact]:
@@ -113,19 +102,38 @@ def _run_facts(source: Source) -> Iterator[Fact]:
     measured = sum(row.status is Status.OK for row in rows)
     yield Fact(name="measured", text=f"{measured} of {len(rows)} cells have a number")
     yield Fact(name="started", text=run.started_at)
-    yield Fact(name="machine", text=str(run.host.get("cpu_model") or "unknown CPU"))
+    yield Fact(name="machine", text=", ".join([cpu_name(run), *gpu_names(run)]))
     how = words.BACKENDS.get(run.backend, "")
     yield Fact(name="backend", text=f"{run.backend}: {how}" if how else run.backend)
-    yield Fact(name="chosen because", text=run.backend_reason)
+    times = run.sampling.launches
     yield Fact(
         name="sampling",
-        text=f"profile {run.profile}: {run.sampling.launches} launches of "
+        text=f"profile {run.profile}: {times} launch{'' if times == 1 else 'es'} of "
         f"{run.sampling.warmup_steps} warm-up and {run.sampling.measure_steps} measured steps",
     )
     for protocol in sorted({cell.protocol for cell in run.cells}):
         yield Fact(name="protocol", text=f"{protocol}: {words.PROTOCOLS.get(protocol, '')}")
+
+
+def _launching(run: Run) -> Iterator[Fact]:
     yield Fact(name="command", text=shlex.join(run.command))
+    yield Fact(name="backend chosen because", text=run.backend_reason)
     yield Fact(name="matrix", text=f"SHA-256 {run.matrix_sha256}")
+    yield Fact(name="order of jobs", text=f"rounds shuffled by the seed {run.order_seed}")
+
+
+def cpu_name(run: Run) -> str:
+    """Return the machine's processor, as its kernel names it."""
+    return str(run.host.get("cpu_model") or "unknown CPU")
+
+
+def gpu_names(run: Run) -> list[str]:
+    """Return the machine's GPUs as their driver names them, equal ones counted; often none."""
+    found = run.host.get("gpus")
+    devices = found if isinstance(found, list | tuple) else ()
+    names = [str(one["name"]) for one in devices if isinstance(one, dict) and "name" in one]
+    counts = {name: names.count(name) for name in dict.fromkeys(names)}
+    return [name if count == 1 else f"{count} x {name}" for name, count in counts.items()]
 
 
 def _machine(run: Run) -> Iterator[Fact]:
@@ -175,6 +183,7 @@ def _cell_facts(source: Source, row: Row, records: Sequence[Record]) -> Iterator
     if release is not None:
         released = f"{release.framework} {release.version}, released {release.date}"
         yield Fact(name="release", text=released)
+        yield from (Fact(name="known defect", text=defect) for defect in release.defects)
     yield Fact(name="protocol", text=cell.protocol)
     yield Fact(name="device", text=cell.device)
     given = ", ".join(f"{name}={value}" for name, value in cell.parameters.items())
@@ -215,7 +224,8 @@ def _provenance(records: Sequence[Record]) -> Iterator[Fact]:
             add("the framework says", f"{says}{hello.language_version}")
             libraries = ", ".join(f"{name} {v}" for name, v in hello.libraries.items())
             add("libraries", libraries or "none named")
-            add("threads", f"{hello.threads} ({hello.threads_source})")
+            threads = "not said" if hello.threads is None else hello.threads
+            add("threads", f"{threads} ({hello.threads_source})")
             add("data", hello.data or "not said")
     for name, texts in found.items():
         for text in texts:
@@ -228,7 +238,7 @@ def _launch(record: Record, folder: Path | None) -> LaunchView:
         title=f"launch {record.launch + 1}: {record.status}, {record.started_at}",
         facts=tuple(_launch_facts(record)),
         command=shlex.join(record.command),
-        log=_log(record, folder),
+        log=read_log(record, folder),
     )
 
 
@@ -250,25 +260,3 @@ def _launch_facts(record: Record) -> Iterator[Fact]:
         yield Fact(name="exit status", text=str(record.outcome.exit_code))
     for name, value in sorted(record.variables.items()):
         yield Fact(name=name, text=value)
-
-
-def _log(record: Record, folder: Path | None) -> Log:
-    """Read the end of a log. A path that leads out of the run's folder is not followed."""
-    own = log_file(record, folder)
-    if own is None:
-        return Log(tail=readable(record.evidence), whole=False, link="")
-    limit = _TAIL[record.status is Status.OK]
-    with own.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - limit))
-        text = file.read(limit).decode("utf-8", "replace")
-    return Log(tail=readable(text), whole=size <= limit, link=f"logs/{own.name}")
-
-
-def log_file(record: Record, folder: Path | None) -> Path | None:
-    """Return a record's log where it lies in the run's own logs/, or None."""
-    if folder is None or not record.log:
-        return None
-    logs = (folder / "logs").resolve()
-    path = (folder / record.log).resolve()
-    return path if path.parent == logs and path.is_file() else None

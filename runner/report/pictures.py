@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import vl_convert
 
 from runner.errors import RunnerError
 from runner.report import charts
-from runner.report.panels import KINDS, Panel, Rows
+from runner.report.panel import Panel
+from runner.report.panels import KINDS
 from runner.report.source import Source
 
 VEGA_LITE = "6.4"
@@ -25,7 +26,7 @@ _DRAW: dict[str, Callable[[str], charts.Chart]] = {
     "phases": charts.phases,
     "memory": charts.dots,
     "gpu": charts.dots,
-    "published": charts.dots,
+    "published": charts.published,
     "history": charts.history,
 }
 FILES = ("svg", "png")
@@ -53,7 +54,14 @@ def _look(ink: str, font: str) -> dict[str, Any]:
             "tickColor": ink,
             "tickOpacity": 0.4,
         },
-        "legend": {**text, "labelFontSize": 11},
+        "legend": {
+            **text,
+            "labelFontSize": 11,
+            "titleFontWeight": "normal",
+            "titleFontSize": 11,
+            "symbolBaseFillColor": ink,
+            "symbolBaseStrokeColor": ink,
+        },
         "title": {"color": ink, "font": font, "anchor": "start"},
         "text": {"color": ink, "font": font, "fontSize": 11},
     }
@@ -91,13 +99,18 @@ def lite_specification(source: Source, kind: str) -> dict[str, Any]:
     if not panels:
         msg = f"run {source.run.id}: no {kind} plot: {found.absent}"
         raise PlotError(msg)
+    return specification(kind, panels, f"{found.title}: {source.table.title}")
+
+
+def specification(kind: str, panels: Sequence[Panel], description: str) -> dict[str, Any]:
+    """Return one Vega-Lite specification of panels, at least one, with their data."""
     drawn = [_titled(kind, number, panel) for number, panel in enumerate(panels)]
     spec: dict[str, Any] = drawn[0] if len(drawn) == 1 else {"vconcat": drawn}
     spec["$schema"] = "https://vega.github.io/schema/vega-lite/v6.json"
     spec["datasets"] = {f"rows{number}": panel.rows for number, panel in enumerate(panels)}
     spec["config"] = {**_look(INK, _FONT), "background": "white"}
     spec["padding"] = 16
-    spec["description"] = f"{found.title}: {source.table.title}"
+    spec["description"] = description
     return spec
 
 
@@ -107,32 +120,37 @@ def _titled(kind: str, number: int, panel: Panel) -> dict[str, Any]:
         made.pop(key, None)
     if panel.title:
         made["title"] = panel.title
-    # Parameters of the same name in two panels would clash: each picture states the value.
-    text = json.dumps(made | {"params": []}).replace('{"expr": "label_limit"}', "280")
-    loaded: dict[str, Any] = json.loads(text.replace("currentColor", INK))
+    lines = max((str(row.get("label", "")).count("\n") + 1 for row in panel.rows), default=1)
+    # Parameters of the same name in two panels would clash: each picture states the values.
+    values = {"label_limit": charts.LABEL_LIMIT, "label_offset": charts.label_offset(lines)}
+    text = json.dumps(made | {"params": []}).replace("currentColor", INK)
+    for name, value in values.items():
+        text = text.replace(json.dumps({"expr": name}), str(value))
+    loaded: dict[str, Any] = json.loads(text)
     del loaded["params"]
+    if isinstance(loaded.get("height"), dict):
+        loaded["height"] = {"step": charts.row_step(lines)}
     return loaded
 
 
-def draw(source: Source, kind: str, form: str) -> bytes:
-    """Return a picture of a run as SVG or PNG, on white, the same bytes from the same records."""
-    spec = lite_specification(source, kind)
+def draw(spec: dict[str, Any], form: str) -> bytes:
+    """Return a picture as SVG or PNG, on white, the same bytes from the same records."""
     if form == "svg":
         return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)).encode()
     return bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2.0))
 
 
-def write(source: Source, kind: str, path: Path) -> None:
+def write(spec: dict[str, Any], path: Path) -> None:
     """Write a picture; its form goes by the file's name.
 
     Raises:
-        PlotError: neither .svg nor .png, nothing to draw, or the file cannot be written.
+        PlotError: neither .svg nor .png, or the file cannot be written.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in FILES:
         msg = f"{path}: expected a name that ends in .svg or .png"
         raise PlotError(msg)
-    made = draw(source, kind, form)
+    made = draw(spec, form)
     try:
         path.write_bytes(made)
     except OSError as error:
@@ -144,6 +162,3 @@ def panel_rows(source: Source) -> dict[str, list[Panel]]:
     """Return every kind's panels, kinds without any left out."""
     found = {name: kind.panels(source) for name, kind in KINDS.items()}
     return {name: panels for name, panels in found.items() if panels}
-
-
-__all__ = ["PlotError", "Rows", "draw", "lite_specification", "vega_script", "write"]

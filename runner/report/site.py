@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from runner.model import Record, Run
 from runner.published import Document
-from runner.report import site_pages, site_works
-from runner.report.html import PageError, copy_run, run_html
+from runner.report import site_compare, site_machines, site_pages, site_published, site_works
+from runner.report.html import PageError, asset, copy_run, run_html
 from runner.report.listing_page import Listing, listing_html
 from runner.report.page import page
 from runner.report.panels import KINDS
@@ -23,6 +24,7 @@ from runner.report.source import Release, slug, source
 from runner.report.summary import RunSummary, summary
 
 Load = Callable[[Path], tuple[Run, Sequence[Record]]]
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +55,32 @@ def build(plan: Plan) -> int:
         msg = f"{', '.join(twice)}: two runs of one name cannot have one page"
         raise PageError(msg)
     try:
-        _write_assets(plan.target)
-        runs = sorted(_write_runs(plan), key=lambda run: (run.started_at, run.id))
-        pages = dict(_pages(plan, runs))
-        for path, listing in pages.items():
-            _write(plan.target / path, listing_html(listing))
+        with _workers(len(plan.folders)) as each:
+            made = each(partial(_write_run, plan.load, plan.releases, plan.target), plan.folders)
+            # Meanwhile: what every page shares takes seconds to make.
+            _write_assets(plan.target)
+            runs = sorted(made, key=lambda run: (run.started_at, run.id))
+            listings = list(_listings(plan, runs))
+            written = each(partial(_write_listing, plan.target), listings)
+            texts = dict(_texts(plan, runs))
+            for path, text in texts.items():
+                _write(plan.target / path, text)
+            all_written = sum(1 for _ in written)
     except OSError as error:
         msg = f"{error.filename or plan.target}: cannot be written: {error.strerror}"
         raise PageError(msg) from None
-    return len(pages) + len(runs)
+    return len(runs) + all_written + len(texts)
+
+
+@contextmanager
+def _workers(runs: int) -> Iterator[Each]:
+    """Give a `map` over all cores; over one where there is little to do."""
+    cores = len(os.sched_getaffinity(0))
+    if cores < 2 or runs < 8:
+        yield map
+        return
+    with ProcessPoolExecutor(cores) as pool:
+        yield partial(pool.map, chunksize=4)
 
 
 def _write(path: Path, text: str) -> None:
@@ -70,20 +89,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_assets(target: Path) -> None:
-    """Write what every page shares: Vega, and each chart once."""
+    """Write what every page shares: Vega, each chart once, and what compares two runs."""
     _write(target / "assets" / "vega.js", vega_script())
     charts = {kind: vega_specification(kind) for kind in (*KINDS, "history")}
     _write(target / "assets" / "charts.js", f"window.specifications = {json.dumps(charts)};\n")
-
-
-def _write_runs(plan: Plan) -> Iterable[RunSummary]:
-    """Write every run's page, on all cores; runs do not depend on each other."""
-    work = partial(_write_run, plan.load, plan.releases, plan.target)
-    workers = min(len(os.sched_getaffinity(0)), len(plan.folders))
-    if workers < 2 or len(plan.folders) < 8:
-        return [work(folder) for folder in plan.folders]
-    with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(work, plan.folders, chunksize=4))
+    _write(target / site_compare.SCRIPT, asset("compare.js"))
 
 
 def _write_run(
@@ -94,16 +104,21 @@ def _write_run(
     kept = summary(made)
     own = (target / kept.page).parent
     own.mkdir(parents=True, exist_ok=True)
-    copy_run(made, folder, own)
-    _write(target / kept.page, run_html(page(made, folder), embedded=False))
+    # To look for a log that cannot be there, record by record, takes longer than the table.
+    logged = (folder / "logs").is_dir()
+    copy_run(made if logged else replace(made, records={}), folder, own)
+    _write(target / kept.page, run_html(page(made, folder if logged else None), embedded=False))
+    _write(target / site_compare.data_path(kept), site_compare.run_data(kept))
     return kept
 
 
-def _pages(plan: Plan, runs: Sequence[RunSummary]) -> Iterable[tuple[str, Listing]]:
-    successions = list(_successions(runs))
-    yield "index.html", site_pages.index(runs, {run.id for _, run in successions})
-    for earlier, run in successions:
-        yield site_pages.against_path(run), site_pages.against(run, earlier)
+def _write_listing(target: Path, made: tuple[str, Listing]) -> None:
+    path, listing = made
+    _write(target / path, listing_html(listing))
+
+
+def _listings(plan: Plan, runs: Sequence[RunSummary]) -> Iterator[tuple[str, Listing]]:
+    yield "index.html", site_pages.index(runs)
     for path, seen in site_pages.by_cell(runs).items():
         yield path, site_pages.history(seen)
     images = site_pages.by_image(runs)
@@ -113,17 +128,14 @@ def _pages(plan: Plan, runs: Sequence[RunSummary]) -> Iterable[tuple[str, Listin
         yield site_pages.image_path(image), made
     works = site_works.by_work(runs)
     yield "works.html", site_works.works_index(works)
-    for path, places in works.items():
-        yield path, site_works.work_page(places, plan.releases)
-    yield "published.html", site_works.published_index(plan.documents)
-    for document in plan.documents:
-        yield site_works.published_path(document), site_works.published_page(document)
+    for path, found in works.items():
+        yield path, site_works.work_page(found, plan.releases)
+    places = site_machines.places(runs)
+    yield "machines.html", site_machines.machines_index(places)
+    for place in places:
+        yield place.path, site_machines.machine_page(place, places)
 
 
-def _successions(runs: Sequence[RunSummary]) -> Iterable[tuple[RunSummary, RunSummary]]:
-    """Yield each run with the one before it of the same suite, machine and backend."""
-    kinds: dict[tuple[str, str], list[RunSummary]] = {}
-    for run in runs:
-        kinds.setdefault((run.suite, run.where), []).append(run)
-    for same in kinds.values():
-        yield from pairwise(same)
+def _texts(plan: Plan, runs: Sequence[RunSummary]) -> Iterator[tuple[str, str]]:
+    yield site_compare.PAGE, site_compare.compare_html(runs)
+    yield from site_published.pages(plan.documents, runs)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from runner.model import Status
 from runner.report.listing_page import Box, Head, Listing, Section, count, number
 from runner.report.page import Fact
 from runner.report.panels import Rows
+from runner.report.site_compare import compare_link
 from runner.report.source import Release, slug
 from runner.report.summary import CellSummary, RunSummary
-from runner.stats.compare import Comparison, compare_all
+from runner.stats.compare import Comparison
 
 Seen = tuple[RunSummary, CellSummary]
 
 
-def index(runs: Sequence[RunSummary], later: Collection[str]) -> Listing:
-    """List every run, newest first; `later` are the ids of those that have one before them."""
+def index(runs: Sequence[RunSummary]) -> Listing:
+    """List every run, newest first; `runs` are oldest first."""
+    before = _before(runs)
     rows = tuple(
         (
             Box(text=run.id, link=run.page),
@@ -25,7 +27,7 @@ def index(runs: Sequence[RunSummary], later: Collection[str]) -> Listing:
             Box(text=run.where),
             count(sum(cell.status is Status.OK for cell in run.cells)),
             count(len(run.cells)),
-            _before(run, later),
+            _compared(run, before.get(run.id)),
         )
         for run in reversed(runs)
     )
@@ -35,10 +37,22 @@ def index(runs: Sequence[RunSummary], later: Collection[str]) -> Listing:
     return Listing(title="Measured runs", intro=intro, root="", sections=(section,))
 
 
-def _before(run: RunSummary, later: Collection[str]) -> Box:
-    if run.id not in later:
+def _before(runs: Sequence[RunSummary]) -> dict[str, RunSummary]:
+    """Return, by id, the run before each one of the same suite, machine and backend."""
+    latest: dict[tuple[str, str], RunSummary] = {}
+    found = {}
+    for run in runs:
+        kind = (run.suite, run.where)
+        if kind in latest:
+            found[run.id] = latest[kind]
+        latest[kind] = run
+    return found
+
+
+def _compared(run: RunSummary, before: RunSummary | None) -> Box:
+    if before is None:
         return Box(text="first of its kind")
-    return Box(text="with the run before", link=against_path(run))
+    return Box(text="with the run before", link=compare_link(before, run))
 
 
 def _heads(titles: Iterable[str], numbers: Iterable[str]) -> tuple[Head, ...]:
@@ -46,56 +60,14 @@ def _heads(titles: Iterable[str], numbers: Iterable[str]) -> tuple[Head, ...]:
     return tuple(Head(title=title, number=title in known) for title in titles)
 
 
-def against_path(run: RunSummary) -> str:
-    """Return where a run is held against the one before it."""
-    return f"against/{slug(run.id)}.html"
-
-
-def against(run: RunSummary, earlier: RunSummary) -> Listing:
-    """Hold a run against the one before it, cell by cell, with verdicts."""
-    old = {(cell.cell.label, cell.work): cell for cell in earlier.cells}
-    pairs = [(old.get((cell.cell.label, cell.work)), cell) for cell in run.cells]
-    both = [(a, b) for a, b in pairs if a is not None and a.medians_s and b.medians_s]
-    found = compare_all([([[m] for m in a.medians_s], [[m] for m in b.medians_s]) for a, b in both])
-    verdicts = {b.anchor: one for (_, b), one in zip(both, found, strict=True)}
-    rows = tuple(_against_row(run, a, b, verdicts.get(b.anchor)) for a, b in pairs)
-    heads = ("cell", "before (ms)", "now (ms)", "now / before", "from", "to", "verdict")
-    section = Section(
-        title="Cells",
-        note="Ratios of step times: under 1 is faster. Verdicts hold together at 95 % (Holm); "
-        "same means within 2 %.",
-        heads=_heads(heads, numbers=heads[1:6]),
-        rows=rows,
+def ratio_boxes(found: Comparison) -> tuple[Box, Box, Box, Box]:
+    """Return ratio, the ends of its interval, and verdict."""
+    return (
+        number(found.ratio, 4),
+        number(found.low, 4, "none"),
+        number(found.high, 4, "none"),
+        Box(text=str(found.verdict)),
     )
-    facts = (
-        Fact(name="before", text=earlier.id),
-        Fact(name="now", text=run.id),
-        Fact(name="both on", text=run.where),
-    )
-    title = f"{run.suite}: {run.id} against the run before"
-    intro = "Only runs of one suite on one machine and backend are held against each other here."
-    return Listing(title=title, intro=intro, root="../", sections=(section,), facts=facts)
-
-
-def _against_row(
-    run: RunSummary, old: CellSummary | None, new: CellSummary, found: Comparison | None
-) -> tuple[Box, ...]:
-    label = Box(text=new.cell.label, link=f"{run.page}#{new.anchor}")
-    was = "not there" if old is None else str(old.status)
-    now = number(new.median_ms, absent=str(new.status))
-    if found is None:
-        nothing = Box(text="-")
-        verdict = Box(text="no ratio: a side has no number")
-        return (
-            label,
-            number(old.median_ms if old else None, absent=was),
-            now,
-            *([nothing] * 3),
-            verdict,
-        )
-    ends = (number(found.low, 4, "none"), number(found.high, 4, "none"))
-    earlier = number(old.median_ms if old else None)
-    return (label, earlier, now, number(found.ratio, 4), *ends, Box(text=str(found.verdict)))
 
 
 def cell_path(cell: CellSummary) -> str:

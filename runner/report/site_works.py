@@ -1,18 +1,18 @@
-"""Pages that hold frameworks against each other, and the published numbers with their defects."""
+"""Pages that hold frameworks against each other: images that did the same work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 
 from runner.model import Status
-from runner.published import Document, numbers
 from runner.report.listing_page import Box, Head, Listing, Section, count, number
 from runner.report.page import Fact
 from runner.report.panels import Rows, part_names
+from runner.report.site_pages import Seen, ratio_boxes
 from runner.report.source import Release, slug
 from runner.report.summary import CellSummary, RunSummary
-
-Seen = tuple[RunSummary, CellSummary]
+from runner.stats.compare import compare_all
 
 
 def work_name(cell: CellSummary) -> str:
@@ -97,6 +97,7 @@ def _work_section(
                     "below": "",
                     "date": release.date,
                     "released": release.date,
+                    "defects": "; ".join(release.defects) or "none",
                     "speed": cell.speed,
                     "low": cell.low,
                     "high": cell.high,
@@ -108,31 +109,54 @@ def _work_section(
     if not points:
         points = _bars(images)
     heads = (
-        Head(title="image"),
-        Head(title="released"),
-        Head(title="median step (ms)", number=True),
-        Head(title="images/s", number=True),
-        Head(title="status"),
-        Head(title="run"),
+        *(Head(title=title) for title in ("image", "framework", "released")),
+        *(
+            Head(title=title, number=True)
+            for title in ("median step (ms)", "images/s", "time / fastest", "from", "to")
+        ),
+        *(Head(title=title) for title in ("verdict", "status", "run")),
     )
+    fastest, ratios = _over_fastest(images)
     rows = tuple(
         (
             Box(text=image, link=f"images/{slug(image)}.html"),
+            Box(text=releases[image].framework if image in releases else "-"),
             Box(text=releases[image].date if image in releases else "-"),
             number(cell.median_ms),
             number(cell.speed),
+            *ratios.get(image, _NO_RATIO),
             Box(text=str(cell.status)),
             Box(text=run.id, link=f"{run.page}#{cell.anchor}"),
         )
         for image, (run, cell) in images.items()
     )
-    return Section(
-        title=where,
-        kind=kind,
-        points=points,
-        heads=heads,
-        rows=rows,
+    note = (
+        f"Ratios of step times to the fastest, {fastest}: over 1 is slower. Verdicts hold together "
+        "at 95 % (Holm); same means within 2 %."
     )
+    return Section(
+        title=where, note=note if ratios else "", kind=kind, points=points, heads=heads, rows=rows
+    )
+
+
+_NO_RATIO = (*[Box(text="-")] * 3, Box(text="-"))
+
+
+def _over_fastest(images: Mapping[str, Seen]) -> tuple[str, dict[str, tuple[Box, ...]]]:
+    """Return the fastest image, and each other one's boxes of its ratio to that."""
+    medians = {
+        image: [[median] for median in cell.medians_s]
+        for image, (_, cell) in images.items()
+        if cell.medians_s
+    }
+    if not medians:
+        return "", {}
+    fastest = min(medians, key=lambda image: images[image][1].median_ms or math.inf)
+    others = [image for image in medians if image != fastest]
+    found = compare_all([(medians[fastest], medians[image]) for image in others])
+    boxes = {image: ratio_boxes(one) for image, one in zip(others, found, strict=True)}
+    itself = (number(1.0), *[Box(text="-")] * 2, Box(text="the fastest"))
+    return fastest, {fastest: itself, **boxes}
 
 
 def _bars(images: Mapping[str, Seen]) -> Rows:
@@ -151,79 +175,3 @@ def _bars(images: Mapping[str, Seen]) -> Rows:
         }
         for order, (image, (_, cell)) in enumerate(images.items())
     ]
-
-
-def published_path(document: Document) -> str:
-    """Return where a published benchmark's page is."""
-    return f"published/{slug(document.suite)}.html"
-
-
-def published_index(documents: Sequence[Document]) -> Listing:
-    """List the published benchmarks."""
-    heads = (
-        Head(title="suite"),
-        Head(title="title"),
-        Head(title="date"),
-        Head(title="tables", number=True),
-        Head(title="defects", number=True),
-    )
-    rows = tuple(
-        (
-            Box(text=document.suite, link=published_path(document)),
-            Box(text=document.title),
-            Box(text=document.source.date),
-            count(len(document.tables)),
-            count(len(document.defects)),
-        )
-        for document in documents
-    )
-    section = Section(title="Published benchmarks", heads=heads, rows=rows)
-    intro = "Other people's numbers, digit for digit, with what is known to be wrong with them."
-    return Listing(title="Published numbers", intro=intro, root="", sections=(section,))
-
-
-def published_page(document: Document) -> Listing:
-    """Show a published benchmark: its tables as printed, its defects and what they touch."""
-    sections = []
-    for table in document.tables:
-        if table.kind != "results":
-            continue
-        touched = {
-            (cell.row, cell.column): cell.defects
-            for cell in numbers(document, table)
-            if cell.defects
-        }
-        named = sorted({name for names in touched.values() for name in names})
-        note = f"Touched by the defects {', '.join(named)}." if named else ""
-        sections.append(
-            Section(
-                title=table.title,
-                note=note,
-                heads=tuple(Head(title=column) for column in table.columns),
-                rows=tuple(tuple(Box(text=box) for box in row) for row in table.rows if any(row)),
-            )
-        )
-    heads = tuple(Head(title=title) for title in ("defect", "what", "effect", "evidence"))
-    rows = tuple(
-        (
-            Box(text=defect.id),
-            Box(text=defect.what),
-            Box(text=defect.effect),
-            Box(text="; ".join(evidence.shows for evidence in defect.evidence)),
-        )
-        for defect in document.defects
-    )
-    sections.append(Section(title="Defects", heads=heads, rows=rows))
-    source = document.source
-    facts = (
-        Fact(name="source", text=f"{source.repository}, {source.path} at {source.commit}"),
-        Fact(name="date", text=source.date),
-        Fact(name="protocol", text=document.protocol),
-    )
-    return Listing(
-        title=document.title,
-        intro=f"The published benchmark that the suite {document.suite} reproduces.",
-        root="../",
-        sections=tuple(sections),
-        facts=facts,
-    )

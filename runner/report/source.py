@@ -15,11 +15,17 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """The framework release that an image pins; `date` is ISO 8601."""
+    """The framework release that an image pins.
+
+    Attributes:
+        date: ISO 8601.
+        defects: what is known to be wrong with it, a sentence each, with its link.
+    """
 
     framework: str
     version: str
     date: str
+    defects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +55,10 @@ def releases_of(images: Mapping[str, Image]) -> dict[str, Release]:
     """Return what images/ says of each image's framework."""
     return {
         name: Release(
-            framework=image.framework, version=image.framework_version, date=image.released
+            framework=image.framework,
+            version=image.framework_version,
+            date=image.released,
+            defects=tuple(f"{defect.what}: {defect.link}" for defect in image.known_defects),
         )
         for name, image in images.items()
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runner import agreement, cells
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
-from runner.stats.estimate import Estimate, estimate, rate
+from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
 from runner.stopping import Decision, decide
 from runner.workloads import WORKLOADS
@@ -96,7 +96,7 @@ def build(run: Run, records: Sequence[Record]) -> Table:
         msg = f"records of {' and '.join(backends)} cannot stand in one table"
         raise ValueError(msg)
     own = {label: cells.current(found) for label, found in cells.by_cell(records).items()}
-    rows = [row(cell, own.get(cell.label, []), run.sampling, run.peak) for cell in run.cells]
+    measured = [(cell, own.get(cell.label, [])) for cell in run.cells]
     counted = [record for found in own.values() for record in found]
     host = run.host
     machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(counted)} cores a job"
@@ -106,7 +106,7 @@ def build(run: Run, records: Sequence[Record]) -> Table:
             f"backend {run.backend}, profile {run.profile}: {_asked(run.sampling)} of "
             f"{run.sampling.measure_steps} steps; {machine}"
         ),
-        rows=tuple(rows),
+        rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
             *_remarks(counted),
             *(found.text for found in agreement.check(counted)),
@@ -147,35 +147,60 @@ def _cores(records: Sequence[Record]) -> int:
 
 def row(cell: Cell, records: Sequence[Record], sampling: Sampling, peak: Peak | None = None) -> Row:
     """Return a cell's row: numbers from its ``ok`` records, or the status of the others."""
-    decision = decide(records, sampling)
-    good = cells.good(records)
-    if not good:
-        status, reason = cells.why(records)
-        return Row(
-            cell=cell,
-            status=status,
-            reason=reason,
-            numbers=dict.fromkeys((column.key for column in COLUMNS), None),
-            missing=dict.fromkeys((column.key for column in COLUMNS), str(status)),
-            launches=0,
-            asked=1 if status is Status.SKIPPED else decision.asked,
-        )
-    kept = cells.steady_parts(good)
-    times = estimate(kept.parts)
+    return rows([(cell, records)], sampling, peak)[0]
+
+
+def rows(
+    measured: Sequence[tuple[Cell, Sequence[Record]]], sampling: Sampling, peak: Peak | None = None
+) -> list[Row]:
+    """Return the rows of many cells, as ``row`` does for one; their steps are judged together."""
+    good = [cells.good(records) for _, records in measured]
+    known = [own for own in good if own]
+    kept = cells.all_steady_parts(known)
+    numbered = iter(zip(kept, estimate_all([one.parts for one in kept]), strict=True))
+    made = []
+    for (cell, records), own in zip(measured, good, strict=True):
+        decision = decide(records, sampling)
+        if own:
+            made.append(_measured(cell, records, own, decision, sampling, peak, *next(numbered)))
+        else:
+            made.append(_without_number(cell, records, decision))
+    return made
+
+
+def _without_number(cell: Cell, records: Sequence[Record], decision: Decision) -> Row:
+    status, reason = cells.why(records)
+    return Row(
+        cell=cell,
+        status=status,
+        reason=reason,
+        numbers=dict.fromkeys((column.key for column in COLUMNS), None),
+        missing=dict.fromkeys((column.key for column in COLUMNS), str(status)),
+        launches=0,
+        asked=1 if status is Status.SKIPPED else decision.asked,
+    )
+
+
+def _measured(
+    cell: Cell,
+    records: Sequence[Record],
+    good: Sequence[Record],
+    decision: Decision,
+    sampling: Sampling,
+    peak: Peak | None,
+    kept: SteadyParts,
+    times: Estimate,
+) -> Row:
     numbers, missing = _numbers(good, times, peak)
+    reasons = (
+        _precision(decision, sampling, times),
+        _shortfall(records, good, decision),
+        _unsteady(kept),
+    )
     return Row(
         cell=cell,
         status=Status.OK,
-        reason="; ".join(
-            filter(
-                None,
-                (
-                    _precision(decision, sampling, times),
-                    _shortfall(records, good, decision),
-                    _unsteady(kept),
-                ),
-            )
-        ),
+        reason="; ".join(filter(None, reasons)),
         numbers=numbers,
         missing=missing,
         launches=len(good),

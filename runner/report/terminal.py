@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from runner.report.formats import significant
-from runner.report.page import readable
-from runner.report.panels import by_workload, launch_series, short_label
+from runner.report.logs import readable
+from runner.report.panel import Group, groups
+from runner.report.plot_steps import launch_series
 from runner.report.source import Source
-from runner.report.table import Row
 
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -44,24 +44,28 @@ def plots(source: Source, width: int, *, plain: bool = False) -> list[str]:
     Workloads with fewer than two numbers have nothing to compare, and none is drawn.
     """
     lines: list[str] = []
-    for workload, rows in by_workload(source).items():
-        measured = [row for row in rows if row.numbers["images_per_s"] is not None]
-        if len(measured) > 1:
-            lines += ["", *_workload(workload, measured, width, plain=plain)]
+    for group in groups(source):
+        if sum(row.numbers["images_per_s"] is not None for row in group.rows) > 1:
+            lines += ["", *_workload(group, width, plain=plain)]
     return lines
 
 
-def _workload(workload: str, rows: Sequence[Row], width: int, *, plain: bool) -> list[str]:
-    speeds = [row.numbers["images_per_s"] or 0.0 for row in rows]
-    names = [readable(short_label(row)) for row in rows]
+def _workload(group: Group, width: int, *, plain: bool) -> list[str]:
+    drawn_of = [
+        (row, readable(label.replace("\n", " ")), speed)
+        for row, label in zip(group.rows, group.labels, strict=True)
+        if (speed := row.numbers["images_per_s"]) is not None
+    ]
+    names = [name for _, name, _ in drawn_of]
+    speeds = [speed for _, _, speed in drawn_of]
     wide = min(max(map(len, names)), max(12, width // 3))
     numbers = [significant(speed, 3) for speed in speeds]
     digits = max(map(len, numbers))
     spark = _SPARK if width >= 70 else 0
     left = width - wide - digits - spark - (3 if spark else 2)
-    head = f"{readable(workload)}: images/s" + (", and launch 1 step by step" if spark else "")
+    head = f"{readable(group.title)}: images/s" + (", and launch 1 step by step" if spark else "")
     lines = [head[:width]]
-    for row, name, speed, number in zip(rows, names, speeds, numbers, strict=True):
+    for (row, name, speed), number in zip(drawn_of, numbers, strict=True):
         drawn = bar(speed / max(speeds), max(1, left), plain=plain)
         series = launch_series(row)
         steps = sparkline(series[0].ms, spark, plain=plain) if spark and series else ""

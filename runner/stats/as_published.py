@@ -7,10 +7,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from runner.model import Samples
+
+
+def lengthened(samples: Samples, steps: int) -> Samples:
+    """Return a launch of at least `steps` steps, the first included, as an original had them.
+
+    The mean of the measured steps stands for each one that was not made, so that what a sum or
+    a mean owes to the cold first step is what it owed in the original.
+    """
+    lacking = steps - len(every_step(samples))
+    more = (mean(samples),) * max(0, lacking)
+    return replace(samples, measured_s=(*samples.measured_s, *more))
+
+
+def epochs(steps: Samples, an_epoch: int, validation: Samples | None) -> Samples:
+    """Return a launch of epochs from one of steps, the first epoch as the first.
+
+    Args:
+        an_epoch: steps in an epoch.
+        validation: one pass an epoch, where it counts to the epoch's time.
+
+    Raises:
+        ValueError: the steps are not whole epochs, two at the least, or the validations others.
+    """
+    every = every_step(steps)
+    count = len(every) // an_epoch
+    passes = (0.0,) * count if validation is None else every_step(validation)
+    if count < 2 or len(every) != count * an_epoch or len(passes) != count:
+        msg = f"{len(every)} steps and {len(passes)} validations are not epochs of {an_epoch} steps"
+        raise ValueError(msg)
+    sums = [
+        math.fsum(every[number * an_epoch : (number + 1) * an_epoch]) + more
+        for number, more in enumerate(passes)
+    ]
+    return replace(steps, name="epoch", first_s=sums[0], warmup_s=(), measured_s=tuple(sums[1:]))
 
 
 def every_step(samples: Samples) -> tuple[float, ...]:
@@ -43,6 +78,11 @@ def minimum(samples: Samples) -> float:
     return min(samples.measured_s)
 
 
+def last(samples: Samples) -> float:
+    """The last step alone: 003 avik-pal's PyTorch "Inference", a stale reading of the clock."""
+    return every_step(samples)[-1]
+
+
 def total(samples: Samples) -> float:
     """Sum of every step, the cold one included: 000 TensorLayer's "Runtime"."""
     return math.fsum(every_step(samples))
@@ -58,6 +98,7 @@ AS_PUBLISHED: dict[str, Callable[[Samples], float]] = {
     "mean_with_first": mean_with_first,
     "mean_drop_index_1": mean_drop_index_1,
     "minimum": minimum,
+    "last": last,
     "sum": total,
     "median": median,
 }

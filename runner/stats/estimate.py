@@ -10,18 +10,48 @@ Hoefler and Belli, "Scientific benchmarking of parallel computing systems" (SC 2
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special
 
-Array = npt.NDArray[np.float64]
+from runner.stats.intervals import (
+    drift_p,
+    median_interval,
+    median_intervals,
+    power_of_e,
+    t_quantile,
+)
+from runner.stats.launches import checked, checked_all, launch_medians
+from runner.stats.rows import (
+    Array,
+    Ragged,
+    by_length,
+    far_out,
+    middles,
+    portions,
+    quantile,
+)
+
+__all__ = [
+    "Array",
+    "Estimate",
+    "Outlier",
+    "Percentile",
+    "Rate",
+    "checked",
+    "checked_all",
+    "estimate",
+    "estimate_all",
+    "harmonic_rate",
+    "launch_medians",
+    "median_interval",
+    "power_of_e",
+    "rate",
+    "t_quantile",
+]
+
 PERCENTS = (5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
-FAR_OUT = 3.0
-LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,180 +135,146 @@ def estimate(launches: Sequence[Sequence[float]], level: float = 0.95) -> Estima
     Raises:
         ValueError: no launch, a launch without steps, a value that is not finite and > 0.
     """
-    arrays = checked(launches)
-    medians = launch_medians(arrays)
-    low, high, method = median_interval(medians, level)
-    pooled = np.concatenate(arrays)
-    return Estimate(
-        value=float(np.median(medians)),
-        low=low,
-        high=high,
-        level=level,
-        launches=len(arrays),
-        samples=len(pooled),
-        within_cv=_within_cv(arrays),
-        between_cv=_cv(medians),
-        percentiles=_percentiles(pooled),
-        outliers=_outliers(arrays),
-        outlying_launches=tuple(_far_out(medians)) if len(medians) >= 5 else (),
-        drift_p=_drift_p(medians),
-        method=method,
-    )
+    return estimate_all([launches], level)[0]
 
 
-def checked(launches: Sequence[Sequence[float]]) -> list[Array]:
-    """Return the launches as arrays.
+def estimate_all(cells: Sequence[Sequence[Sequence[float]]], level: float = 0.95) -> list[Estimate]:
+    """Estimate each cell from the steps of its launches, as ``estimate`` does for one.
 
     Raises:
-        ValueError: as for ``estimate``; the message names the launch and the step.
+        ValueError: as for ``estimate``.
     """
-    if len(launches) == 0:
-        msg = "no launches: expected at least one, with the steps it measured"
-        raise ValueError(msg)
-    arrays = [np.asarray(steps, dtype=np.float64) for steps in launches]
-    pooled = np.concatenate(arrays)
-    if min(map(len, arrays)) > 0 and bool(np.all((pooled > 0) & (pooled < math.inf))):
-        return arrays
-    problems = []
-    for number, steps in enumerate(arrays):
-        if steps.size == 0:
-            problems.append(f"launch {number} has no steps")
-            continue
-        bad = np.flatnonzero(~((steps > 0) & (steps < math.inf)))
-        problems.extend(f"launch {number}, step {i}: {float(steps[i])!r}" for i in bad[:3])
-    msg = f"samples must be finite and > 0: {'; '.join(problems)}"
-    raise ValueError(msg)
+    series = checked_all(cells)
+    counts = np.fromiter(map(len, cells), np.intp, len(cells))
+    firsts = np.cumsum(counts) - counts
+    each = _each_launch(series)
+    steps = np.add.reduceat(series.lengths, firsts)
+    pooled = Ragged(values=series.values, lengths=steps, starts=np.cumsum(steps) - steps)
+    percentiles = _percentiles(pooled)
+    found: dict[int, Estimate] = {}
+    for count, places in by_length(counts):
+        for own in portions(places, count * count):
+            medians = each.medians[firsts[own, None] + np.arange(count)]
+            for place, between in zip(own.tolist(), _between(medians, level), strict=True):
+                launches = range(int(firsts[place]), int(firsts[place]) + count)
+                found[place] = Estimate(
+                    value=between.value,
+                    low=between.low,
+                    high=between.high,
+                    level=level,
+                    launches=count,
+                    samples=int(steps[place]),
+                    within_cv=_within_cv(each.cvs[launches.start : launches.stop]),
+                    between_cv=between.cv,
+                    percentiles=percentiles[place],
+                    outliers=_outliers(each, launches),
+                    outlying_launches=between.outlying,
+                    drift_p=between.drift_p,
+                    method=between.method,
+                )
+    return [found[place] for place in range(len(cells))]
 
 
-def launch_medians(arrays: Sequence[Array]) -> Array:
-    """Return one median a launch, shape (launches,)."""
-    if len(set(map(len, arrays))) == 1:
-        medians: Array = np.median(np.stack(arrays), axis=1)
-        return medians
-    return np.array([np.median(steps) for steps in arrays])
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Each:
+    """Every launch of every cell, one after the other.
 
-
-def median_interval(medians: Array, level: float = 0.95) -> tuple[float | None, float | None, str]:
-    """Interval for the median over launches, from the launch medians.
-
-    One launch: none. Few launches: Student's t on the logarithms, which holds where launch
-    medians are about lognormal, and is wide since it must be: no distribution-free interval
-    exists (with n launches none can exceed level 1 - 2^(1-n)). From the number of launches
-    on where one exists (6 at 95 %): order statistics, interpolated to the level, which assume
-    nothing of the distribution but that launches are independent.
-
-    Returns:
-        low, high (None where there is none) and the method in words.
-
-    Source: Student (1908); Hettmansperger and Sheather, "Confidence intervals based on
-    interpolated order statistics", Statistics & Probability Letters 4 (1986) 75-79. The choice
-    between them is that of benchmarks/coverage.py.
+    Attributes:
+        medians: shape (launches,).
+        cvs: coefficient of variation; NaN where a launch has one step.
+        outliers: launch to its outlying steps.
     """
-    n = len(medians)
-    if n < 2:
-        return None, None, "no interval: one launch says nothing of the spread between launches"
-    depth, weight = _order_statistics(n, level)
-    if depth == 0:
-        logs = np.log(medians)
-        centre = float(logs.mean())
-        half = t_quantile(n - 1, level) * float(logs.std(ddof=1)) / math.sqrt(n)
-        # The mean of logarithms is not the median; with these n the interval holds both.
-        return (
-            power_of_e(centre - half),
-            power_of_e(centre + half),
-            f"Student's t on the logarithms of {n} launch medians",
+
+    medians: Array
+    cvs: Array
+    outliers: dict[int, list[tuple[int, float]]]
+
+
+def _each_launch(series: Ragged) -> _Each:
+    medians = np.empty(len(series.lengths))
+    cvs = np.full(len(series.lengths), np.nan)
+    outliers: dict[int, list[tuple[int, float]]] = {}
+    for n, places in by_length(series.lengths):
+        for own in portions(places, n):
+            rows = series.rows(own, n)
+            ordered = np.sort(rows, axis=1)
+            medians[own] = middles(ordered)
+            if n > 1:
+                cvs[own] = rows.std(axis=1, ddof=1) / rows.mean(axis=1)
+            if n >= 5:
+                for row, step in np.argwhere(far_out(rows, ordered)).tolist():
+                    one = (step, float(rows[row, step]))
+                    outliers.setdefault(int(own[row]), []).append(one)
+    return _Each(medians=medians, cvs=cvs, outliers=outliers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Between:
+    """What the launch medians of a cell say; fields as in ``Estimate``."""
+
+    value: float
+    low: float | None
+    high: float | None
+    method: str
+    cv: float | None
+    outlying: tuple[int, ...]
+    drift_p: float | None
+
+
+def _between(medians: Array, level: float) -> Iterator[_Between]:
+    """Yield what each row of launch medians says, shape (cells, launches)."""
+    count = medians.shape[1]
+    ordered = np.sort(medians, axis=1)
+    ends, method = median_intervals(medians, level)
+    cvs: list[float | None] = [None] * len(medians)
+    if count > 1:
+        cvs = (medians.std(axis=1, ddof=1) / medians.mean(axis=1)).tolist()
+    out: dict[int, list[int]] = {}
+    if count >= 5:
+        for row, launch in np.argwhere(far_out(medians, ordered)).tolist():
+            out.setdefault(row, []).append(launch)
+    values = zip(middles(ordered).tolist(), ends, cvs, drift_p(medians), strict=True)
+    for row, (value, (low, high), cv, drift) in enumerate(values):
+        yield _Between(
+            value=value,
+            low=low,
+            high=high,
+            method=method,
+            cv=cv,
+            outlying=tuple(out.get(row, ())),
+            drift_p=drift,
         )
-    ordered = np.sort(medians)
-    low = (1 - weight) * ordered[depth - 1] + weight * ordered[depth]
-    high = (1 - weight) * ordered[n - depth] + weight * ordered[n - depth - 1]
-    return float(low), float(high), f"interpolated order statistics of {n} launch medians"
 
 
-def t_quantile(freedom: float, level: float) -> float:
-    """Return the two-sided critical value of Student's t at `level`."""
-    return float(special.stdtrit(freedom, 0.5 + level / 2))
-
-
-def power_of_e(exponent: float) -> float:
-    """Return e^exponent, finite: two launches far apart have an interval beyond all numbers."""
-    return math.exp(min(exponent, LARGEST_EXPONENT))
-
-
-@lru_cache(maxsize=1024)
-def _order_statistics(n: int, level: float) -> tuple[int, float]:
-    """Depth d (from 1) of the outer pair, and the weight of the pair inside it; (0, 0) if none.
-
-    The pair (d, n + 1 - d) holds the median with probability 1 - 2 P(B <= d - 1), B binomial
-    with n trials of one half. Weights: Hettmansperger and Sheather (1986), equation for lambda.
-    """
-    if not 0.5 < level < 1:
-        msg = f"level {level!r}: expected a number between 0.5 and 1, such as 0.95"
-        raise ValueError(msg)
-
-    def held(depth: int) -> float:
-        return 1 - 2 * float(special.bdtr(depth - 1, n, 0.5))
-
-    depth = 0
-    while depth < n // 2 and held(depth + 1) >= level:
-        depth += 1
-    if depth == 0 or depth == n // 2:
-        return depth, 0.0
-    share = (held(depth) - level) / (held(depth) - held(depth + 1))
-    return depth, (n - depth) * share / (depth + (n - 2 * depth) * share)
-
-
-def _drift_p(medians: Array) -> float | None:
-    """Two-sided p of Mann's test for trend, normal approximation with continuity correction.
-
-    Source: Mann, Econometrica 13 (1945) 245-259; Kendall, Rank Correlation Methods (1948).
-    """
-    n = len(medians)
-    if n < 6:
-        return None
-    score = float(np.sum(np.triu(np.sign(medians[None] - medians[:, None]), 1)))
-    deviation = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    return math.erfc(max(abs(score) - 1, 0) / deviation / math.sqrt(2))
-
-
-def _cv(values: Array) -> float | None:
-    return float(values.std(ddof=1) / values.mean()) if len(values) > 1 else None
-
-
-def _within_cv(arrays: Sequence[Array]) -> float | None:
-    spreads = [spread for spread in map(_cv, arrays) if spread is not None]
+def _within_cv(cvs: Array) -> float | None:
+    spreads = [spread for spread in cvs.tolist() if not math.isnan(spread)]
     return math.sqrt(sum(spread**2 for spread in spreads) / len(spreads)) if spreads else None
 
 
-def _percentiles(pooled: Array) -> tuple[Percentile, ...]:
-    """Those with at least one step expected beyond them: the 99th needs 100 steps.
+def _percentiles(pooled: Ragged) -> list[tuple[Percentile, ...]]:
+    """Of each cell's steps, those with at least one expected beyond: the 99th needs 100 steps.
 
     Source: Hyndman and Fan, The American Statistician 50 (1996), definition 7.
     """
-    borne = [p for p in PERCENTS if len(pooled) * min(p, 100 - p) >= 100]
-    values: Array = np.percentile(pooled, np.array(borne)) if borne else np.empty(0)
+    found: list[tuple[Percentile, ...]] = [()] * len(pooled.lengths)
+    for n, places in by_length(pooled.lengths):
+        borne = [percent for percent in PERCENTS if n * min(percent, 100 - percent) >= 100]
+        for own in portions(places, n) if borne else ():
+            ordered = np.sort(pooled.rows(own, n), axis=1)
+            values = np.column_stack([quantile(ordered, percent / 100) for percent in borne])
+            for place, row in zip(own.tolist(), values.tolist(), strict=True):
+                found[place] = tuple(
+                    Percentile(percent=percent, value=value)
+                    for percent, value in zip(borne, row, strict=True)
+                )
+    return found
+
+
+def _outliers(each: _Each, launches: range) -> tuple[Outlier, ...]:
     return tuple(
-        Percentile(percent=percent, value=float(value))
-        for percent, value in zip(borne, values, strict=True)
-    )
-
-
-def _far_out(values: Array) -> list[int]:
-    """Indices beyond Tukey's outer fences: 3 interquartile ranges outside the quartiles.
-
-    Source: Tukey, Exploratory Data Analysis (1977), section 2D ("far out").
-    """
-    first, third = np.percentile(values, (25, 75))
-    reach = FAR_OUT * (third - first)
-    out = np.flatnonzero((values < first - reach) | (values > third + reach))
-    return [int(index) for index in out]
-
-
-def _outliers(arrays: Sequence[Array]) -> tuple[Outlier, ...]:
-    return tuple(
-        Outlier(launch=number, step=step, value=float(steps[step]))
-        for number, steps in enumerate(arrays)
-        if len(steps) >= 5
-        for step in _far_out(steps)
+        Outlier(launch=number, step=step, value=value)
+        for number, launch in enumerate(launches)
+        for step, value in each.outliers.get(launch, ())
     )
 
 

@@ -6,15 +6,25 @@ import csv
 import io
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from runner import cli, store
 from runner.report import html
 from tests.browser.conftest import Watched
-from tests.report_makers import HOSTILE, load, write_hostile_run, write_run
+from tests.makers import make_cell, make_run
+from tests.report_makers import (
+    HOSTILE,
+    ROOT,
+    load,
+    write_hostile_run,
+    write_published_run,
+    write_run,
+)
 
 pytestmark = pytest.mark.browser
 CELL = "cell-pytorch-1.0.1--cifar10-cnn"
@@ -78,10 +88,10 @@ def test_a_header_sorts_by_number_and_a_third_press_restores(tab: Watched, repor
     header = page.get_by_role("button", name="images/s")
 
     header.click()
-    downwards = column(page, 5)
+    downwards = column(page, 3)
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("images/s")
     header.click()
-    upwards = column(page, 5)
+    upwards = column(page, 3)
     header.click()
 
     numbers = [float(text) for text in downwards[:6]]
@@ -197,6 +207,62 @@ def test_a_phone_needs_no_sideways_scrolling_but_in_tables(phone: Watched, repor
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert math.isclose(wide, 390, abs_tol=1)
     assert seriously_wrong(page) == []
+
+
+def test_a_phone_sees_what_was_measured_beside_its_numbers(phone: Watched, tmp_path: Path) -> None:
+    folder = write_hostile_run(tmp_path / "run")
+    page = phone.open(html.write_report(load(folder), folder, tmp_path / "page").as_uri())
+
+    first = page.locator("#cells-table tbody tr").nth(1)
+    assert HOSTILE in first.locator("th").inner_text()
+    assert page.get_by_role("button", name="variant").count() == 0
+    box = first.locator("td.number").first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < 390
+
+
+def test_labels_fit_beside_their_bars(phone: Watched, tmp_path: Path) -> None:
+    variants = [f"precision=bfloat16,layout=channels_last,gpus={count}" for count in (1, 2, 4)]
+    cells = tuple(make_cell("pytorch-2.11.0", variant=variant) for variant in variants)
+    folder = tmp_path / "run"
+    store.Writer(folder, make_run(cells, id="run", backend="docker")).close()
+    page = phone.open(html.write_report(load(folder), folder, tmp_path / "page").as_uri())
+    phone.draw_all()
+
+    shown = page.locator(".chart[data-kind=bars] svg .role-axis-label text").all_text_contents()
+    assert [text for text in shown if "gpus" in text] == [
+        f"pytorch-2.11.0gpus={count}" for count in (1, 2, 4)
+    ]
+    heights = page.eval_on_selector_all(
+        ".chart[data-kind=bars] svg .role-axis-label text",
+        "all => all.map((one) => one.getBoundingClientRect()).map((box) => [box.top, box.bottom])",
+    )
+    labels = sorted(heights)[:3]
+    assert all(above[1] <= below[0] + 1 for above, below in pairwise(labels))
+
+
+def test_published_numbers_stand_against_ours(tab: Watched, tmp_path: Path) -> None:
+    folder = write_published_run(tmp_path / "run")
+    target = tmp_path / "page"
+    cli.main(["report", str(folder), "--html", str(target), "--root", str(ROOT)])
+    page = tab.open((target / "index.html").as_uri())
+    section = page.locator("#published")
+    for summary in section.locator("summary").all():
+        summary.click()
+    charts = section.locator(".chart")
+    for chart in charts.all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("svg").wait_for()
+
+    assert charts.count() == 4
+    assert tab.complaints == []
+    assert seriously_wrong(page) == []
+    section.get_by_role("button", name="ratio here").first.click()
+    ratios = section.locator("table").first.locator("tbody tr td:nth-of-type(4)")
+    shown = [float(text.split(" ")[0]) for text in ratios.all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    section.locator("tbody a").first.click()
+    expect(page.locator("section.cell > details[open]").first).to_be_visible()
 
 
 def test_without_scripts_every_number_is_still_there(tab: Watched, report: str) -> None:

@@ -49,7 +49,7 @@
       const choices = [...controls.querySelectorAll("select[data-key]")].filter((choice) => choice.value);
       let seen = 0;
       for (const row of table.tBodies[0].rows) {
-        const text = row.textContent.toLowerCase();
+        const text = [row.textContent, ...Object.values(row.dataset)].join(" ").toLowerCase();
         const kept = words.every((word) => text.includes(word)) &&
           choices.every((choice) => row.dataset[choice.dataset.key] === choice.value);
         row.hidden = !kept;
@@ -97,17 +97,42 @@
     })));
   }
 
+  function wrapped(label, most) {
+    const lines = [];
+    for (const line of label.split("\n")) {
+      let last = "";
+      for (const part of line.split(/(?<=[ ,])/)) {
+        if (last && (last + part).trimEnd().length > most) {
+          lines.push(last.trimEnd());
+          last = "";
+        }
+        last += part;
+      }
+      lines.push(last.trimEnd());
+    }
+    return lines.join("\n");
+  }
+
   async function draw(element) {
     if (element.dataset.drawn) return;
     element.dataset.drawn = "yes";
-    const rows = rowsOf(element);
     const width = () => Math.max(220, element.clientWidth - 4);
-    const limit = () => (width() < 500 ? 110 : 280);
+    const narrow = () => width() < 500;
+    const limit = () => (narrow() ? 150 : 300);
+    const rows = rowsOf(element).map((row) => narrow() && row.label ?
+      { ...row, label: wrapped(row.label, 24) } : row);
     const specification = structuredClone((plots.specifications?.[element.dataset.kind]) ?? window.specifications[element.dataset.kind]);
     specification.width = width();
     specification.data.find((data) => data.name === "rows").values = rows;
-    const limited = specification.signals?.find((signal) => signal.name === "label_limit");
-    if (limited) limited.value = limit();
+    const signal = (name) => specification.signals?.find((one) => one.name === name);
+    const limited = signal("label_limit");
+    if (limited) {
+      // As for pictures without a browser: charts.label_offset and charts.row_step.
+      const lines = Math.max(1, ...rows.map((row) => row.label.split("\n").length));
+      limited.value = limit();
+      signal("label_offset").value = -6 * (lines - 1);
+      signal("y_step").value = Math.max(24, 12 * lines + 10);
+    }
     // `ast`: Vega's expressions are interpreted, so that the page's policy can forbid `eval`.
     const { view } = await vegaEmbed(element, specification, {
       mode: "vega",

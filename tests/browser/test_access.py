@@ -1,0 +1,102 @@
+"""Every kind of page for people who see little, use no mouse, or want no motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from runner import published, report_commands
+from runner.report import html, site
+from tests.browser.conftest import Watched
+from tests.browser.test_run_page import seriously_wrong
+from tests.report_makers import RELEASES, load, write_run
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parent.parent.parent
+# A page of each kind: what it is called in the site, or a pattern that one page answers to.
+KINDS = (
+    "index.html",
+    "images.html",
+    "works.html",
+    "published.html",
+    "runs/*/index.html",
+    "cells/*.html",
+    "images/*.html",
+    "works/*.html",
+    "published/*.html",
+    "against/*.html",
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a site of two runs of one suite, with the published benchmarks."""
+    base = tmp_path_factory.mktemp("site")
+    for day in (1, 2):
+        name = f"2026-01-0{day}-decade-docker"
+        write_run(base / "results" / name, day, started_at=f"2026-01-0{day}T00:00:00+00:00")
+    plan = site.Plan(
+        folders=tuple(sorted((base / "results").iterdir())),
+        load=report_commands.load_run,
+        releases=RELEASES,
+        documents=published.load(ROOT / "results" / "published"),
+        target=base / "site",
+    )
+    site.build(plan)
+    return base / "site"
+
+
+def test_the_site_has_no_other_kind_of_page(made: Path) -> None:
+    known = {path for pattern in KINDS for path in made.glob(pattern)}
+    folders = {path.parent for path in known}
+
+    assert [path for path in made.rglob("*.html") if path.parent not in folders] == []
+    assert {path.name for path in made.glob("*.html")} <= set(KINDS)
+
+
+@pytest.mark.parametrize("pattern", KINDS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_assistive_program_finds_nothing_serious(
+    browser: Browser, made: Path, pattern: str, scheme: str
+) -> None:
+    path = sorted(made.glob(pattern))[0]
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    page.goto(path.as_uri())
+
+    assert seriously_wrong(page) == []
+    assert page.locator("main h1, header h1").count() == 1
+    assert page.evaluate("document.documentElement.lang") == "en"
+    context.close()
+
+
+def test_nothing_moves_where_no_motion_is_wanted(browser: Browser, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    target = html.write_report(load(folder), folder, tmp_path / "page")
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"{target.as_uri()}#cell-pytorch-1.0.1--cifar10-cnn")
+
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll("*")].filter((one) => {
+        const style = getComputedStyle(one);
+        return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0
+          || style.scrollBehavior === "smooth";
+        }).map((one) => one.tagName)"""
+    )
+
+    assert moving == []
+    assert page.evaluate("document.getAnimations().length") == 0
+    context.close()
+
+
+def test_the_first_press_of_tab_offers_to_skip_to_the_table(tab: Watched, made: Path) -> None:
+    page = tab.open((made / "index.html").as_uri())
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the table"
+    page.keyboard.press("Enter")
+
+    assert page.evaluate("document.activeElement.id") == "main"
