@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from runner import store
+from runner import published, scaling, store
 from runner.config import load_images
-from runner.report import formats, releases, table
+from runner.report import formats, releases, scaled, table
 
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 RELEASES = re.compile(r"(<!-- releases -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-DOCUMENTS = ("README.md", "docs/releases.md")
+SCALING = re.compile(r"(<!-- scaling: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("README.md", "docs/releases.md", "docs/scaling.md")
 
 
 def made(run: str) -> str:
@@ -25,8 +26,24 @@ def made(run: str) -> str:
     return formats.markdown(table.build(store.load_run(folder), store.load_records(folder)))
 
 
+def scaled_beside_published(run: str) -> str:
+    folder = ROOT / run
+    document = published.load_document(ROOT / "results/published/high-level-apis")
+    rates: dict[str, dict[int, float]] = {}
+    references = {}
+    for each in published.numbers(document, published.find_table(document, "multi-gpu")):
+        if each.number is not None:
+            rates.setdefault(each.row, {})[int(each.column.split()[0])] = float(each.number)
+            references[each.facts.workload or ""] = each.facts.reference or ""
+    rows = scaling.rows(store.load_run(folder), store.load_records(folder))
+    return scaled.markdown(rows, rates, references)
+
+
 def refreshed(text: str) -> str:
     text = MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
+    text = SCALING.sub(
+        lambda found: f"{found[1]}\n{scaled_beside_published(found[2])}\n{found[4]}", text
+    )
     listed = releases.markdown(load_images(ROOT).values())
     return RELEASES.sub(lambda found: f"{found[1]}\n{listed}\n{found[3]}", text)
 
@@ -35,7 +52,7 @@ def refreshed(text: str) -> str:
 def test_tables_are_those_of_the_records_and_the_images(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
 
-    assert MARK.search(text) or RELEASES.search(text)
+    assert any(mark.search(text) for mark in (MARK, RELEASES, SCALING))
     assert refreshed(text) == text
 
 
