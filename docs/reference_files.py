@@ -119,7 +119,7 @@ def workloads_page() -> str:
         "varies others (`axes`), and leaves the rest at their defaults. What each computes is in "
         "`scripts/networks.py`; the counts here are stated apart from it, so that a slip is found.",
         "",
-        "| workload | what | trainable numbers | parameters of its own defaults |",
+        "| workload | what | trainable numbers | its own defaults |",
         "|---|---|---|---|",
     ]
     for work in WORKLOADS.values():

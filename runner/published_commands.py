@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runner.model import Suite
     from runner.published import Document
-    from runner.reproduce import Box, Reproduction
+    from runner.reproduce import Reproduction
     from runner.reproduce_text import Choice
     from runner.session import Planned
 
@@ -263,13 +263,8 @@ def _narrowed(
     from runner.reproduce import boxes
 
     every = boxes(document, planned.suite)
-    references = {box.number.facts.reference for box in every if choice.has(box)}
-
-    def is_needed(box: Box) -> bool:
-        names = (box.number.row, box.number.column)
-        return choice.has(box) or any(name in references for name in names)
-
-    needed = [box for box in every if is_needed(box)]
+    places = {place for box in every if choice.has(box) for place in (box.place, box.reference)}
+    needed = [box for box in every if box.place in places]
     labels = {box.cells[name].label for box in needed for name in protocols if name in box.cells}
     labels |= {cell.label for box in needed if choice.has(box) for cell in box.singles.values()}
     kept = Plan(

@@ -100,7 +100,9 @@ def report(asked: argparse.Namespace, console: Console) -> int:
         return _html(asked, folder, console)
     if asked.format == "table" and asked.output is None:
         return show_run(folder, console)
-    made, whole = _load(folder, asked.root)
+    # A table has no dates, and to read every image's facts takes longer than a small table.
+    dated = asked.format not in ("table", *TEXTS)
+    made, whole = _load(folder, asked.root if dated else None)
     if asked.format in FOLDERS:
         _write_folder(asked, made)
     else:
@@ -150,13 +152,13 @@ def _write_file(path: Path, data: bytes) -> None:
         raise RunnerError(msg) from None
 
 
-def _load(folder: Path, root: Path) -> tuple[Source, int]:
+def _load(folder: Path, root: Path | None) -> tuple[Source, int]:
     from runner import session, store
     from runner.report.source import source
 
     run, records = store.load_run(folder), store.load_records(folder)
     gc.freeze()  # they stay to the end: the collector need not look through them again and again
-    made = source(run, records, releases(root))
+    made = source(run, records, {} if root is None else releases(root))
     return made, OK if session.is_whole(run.cells, records) else INCOMPLETE
 
 
@@ -195,7 +197,10 @@ def show_run(folder: Path, console: Console) -> int:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    from runner.report.logs import readable
+
+    wraps = console.is_terminal
+    console.print(readable(text), markup=False, highlight=False, soft_wrap=not wraps)
 
 
 def _html(asked: argparse.Namespace, folder: Path, console: Console) -> int:

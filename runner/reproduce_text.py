@@ -60,11 +60,12 @@ def sections(made: Reproduction, choice: Choice = ALL) -> Iterator[Section]:
     """Return the whole answer: each protocol's tables, then what the defects were worth."""
     yield Section(level=1, heading=made.document.title, lines=tuple(_above(made)))
     for again in made.tables:
-        title = f"{again.table.title}: {again.protocol}"
-        yield Section(
-            level=2, heading=title, lines=tuple(_of_table(again)), grid=_shape(again, choice)
-        )
         own = [each for each in again.found if choice.has(each.box)]
+        if not own:
+            continue
+        title = f"{again.table.title}: {again.protocol}"
+        lines = (*_of_table(own), *_ranks(again))
+        yield Section(level=2, heading=title, lines=lines, grid=_shape(again, choice))
         yield Section(level=3, heading=f"{title}, number by number", grid=_numbers(own))
     worths = [each for each in made.worths if choice.has(each.box)]
     if worths:
@@ -73,9 +74,9 @@ def sections(made: Reproduction, choice: Choice = ALL) -> Iterator[Section]:
             heading="What the originals' ways were worth",
             lines=(
                 "Factors on each number. Work: as published over fair, by the original's "
-                "estimator on both: what the parameters did. Estimator: the original's over the "
-                "fair one, both on the fair launches. Each defect: its parameters alone; with several "
-                "of them, launched by --each.",
+                "estimator on both: what the parameters did together. Each defect: the same of "
+                "its parameters alone; --each launches them. Estimator: the original's over the "
+                "fair one, both on the fair launches.",
             ),
             grid=_worth_grid(worths),
         )
@@ -112,26 +113,25 @@ def _boxes(made: Reproduction) -> list[Box]:
     return [each.box for again in made.tables if again.protocol == first for each in again.found]
 
 
-def _of_table(again: Again) -> Iterator[str]:
-    counts = Counter(_SAID[each.outcome] for each in again.found)
+def _of_table(found: Sequence[Found]) -> Iterator[str]:
+    counts = Counter(_SAID[each.outcome] for each in found)
     said = "; ".join(f"{count} {said}" for said, count in counts.items())
     yield f"in each box: published / here (verdict); {said}"
-    hardware = dict.fromkeys(each.box.number.facts.hardware for each in again.found)
+    hardware = dict.fromkeys(each.box.number.facts.hardware for each in found)
     yield f"published on {'; '.join(filter(None, hardware))}"
-    remarks = Counter(each.box.remark for each in again.found if each.box.remark)
+    remarks = Counter(each.box.remark for each in found if each.box.remark)
     yield from (f"here {remark} ({count} numbers)" for remark, count in remarks.items())
+
+
+def _ranks(again: Again) -> Iterator[str]:
     for ranks in again.ranks:
         found = ranks.found
-        if found.value is None:
-            said = found.method
-        else:
-            said = f"{found.value:.2f}"
-            if found.low is not None and found.high is not None:
-                said += f" ({found.low:.2f} to {found.high:.2f})"
-            said += f", {found.method}"
-        yield (
-            f"rank correlation of {ranks.metric}, {found.rows} of {ranks.numbers} numbers: {said}"
-        )
+        said = found.method
+        if found.value is not None:
+            ends = found.low is not None and found.high is not None
+            between = f" ({found.low:.2f} to {found.high:.2f})" if ends else ""
+            said = f"{found.value:.2f}{between}, {found.method}"
+        yield f"rank correlation of {ranks.metric}, {found.rows} of {ranks.numbers} numbers: {said}"
 
 
 def _shape(again: Again, choice: Choice) -> Grid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from runner import cells
 from runner.model import Record, Sampling, Status
@@ -41,7 +42,35 @@ def decide(records: Sequence[Record], sampling: Sampling) -> Decision:
     A launch that failed by itself counts as made: it would fail again. The first batch alone
     fixes the number (see ``needs_more``), from the steady part of its own launches.
     """
-    made = [record for record in records if record.status not in REPEATED]
+    return decide_all([records], sampling)[0]
+
+
+def decide_all(measured: Sequence[Sequence[Record]], sampling: Sampling) -> list[Decision]:
+    """Decide for many cells, as ``decide`` does for one; their steps are judged together."""
+    batches = [_first_batch(records, sampling) for records in measured]
+    spread = [len(batch) >= 2 for batch in batches]
+    steady = iter(cells.all_steady_parts(list(compress(batches, spread))))
+    return [
+        _decide(records, sampling, next(steady).parts if known else ())
+        for records, known in zip(measured, spread, strict=True)
+    ]
+
+
+def _made(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.status not in REPEATED]
+
+
+def _first_batch(records: Sequence[Record], sampling: Sampling) -> list[Record]:
+    """Return the launches that ended ``ok`` of a first batch that is whole, else none."""
+    made = _made(records) if sampling.precision is not None else []
+    return cells.good(made[: sampling.launches]) if len(made) >= sampling.launches else []
+
+
+def _decide(
+    records: Sequence[Record], sampling: Sampling, batch_parts: Sequence[Sequence[float]]
+) -> Decision:
+    """Decide for one cell; `batch_parts`: steady part of each launch of ``_first_batch``."""
+    made = _made(records)
     if sampling.precision is None or len(made) < sampling.launches:
         more = max(0, sampling.launches - len(made))
         return Decision(more=more, asked=sampling.launches, reason="")
@@ -50,8 +79,7 @@ def decide(records: Sequence[Record], sampling: Sampling) -> Decision:
     if len(good) < 2:
         reason = f"{len(good)} of the first {len(batch)} launches ended ok: no spread to go by"
         return Decision(more=0, asked=len(batch), reason=reason)
-    steady = cells.steady_parts(good)
-    found = needs_more(steady.parts, sampling.precision, first=len(good), at_most=_ANY)
+    found = needs_more(batch_parts, sampling.precision, first=len(good), at_most=_ANY)
     target = (found.target or 0) + len(batch) - len(good)
     asked = min(target, max(sampling.max_launches, len(batch)))
     more = max(0, asked - len(made))

@@ -283,11 +283,18 @@ class LiveView:
         alone = len(tally.jobs) == 1
         for job, _ in tally.jobs.values():
             phase = f"{self._phase}, " if alone else ""
-            lines.append(_line("now ", f"{_name(job)}: {phase}{duration(tally.since_s(job))}"))
+            name = f"{self._short(job.cell.label)} launch {job.launch + 1}"
+            lines.append(_line("now ", f"{name}: {phase}{duration(tally.since_s(job))}"))
         shown = list(tally.failed.items())[-_FAILURES:]
         more = len(tally.failed) - len(shown)
-        lines += [_line("not ok ", f"{label}: {why}", "yellow") for label, why in shown]
+        lines += [_line("not ok ", f"{self._short(at)}: {why}", "yellow") for at, why in shown]
         return [*lines, *([_line("", f"and {more} more cells not ok", "yellow")] if more else [])]
+
+    def _short(self, label: str) -> str:
+        """Cut a long label in its middle: what tells cells apart is at both ends."""
+        room = max(20, self._console.width // 2)
+        half = room // 2 - 1
+        return label if len(label) <= room else f"{label[:half]}..{label[-half:]}"
 
 
 def _name(job: Job) -> str:

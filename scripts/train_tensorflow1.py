@@ -10,6 +10,7 @@ network of the same layers in a process of its own, since release 1.0 may end th
 there; what that says is the reason why there is no number.
 """
 
+import operator
 import os
 import re
 import subprocess
@@ -143,8 +144,8 @@ def work(job, asked, trainer, batches, validation):
 
     prepare = None if asked.conversion_in_timer else trainer.convert
     if not asked.epochs:
-        read = lambda told: told[0]  # noqa: E731
-        job.steps(step, batches, items=asked.batch, read_loss=read, prepare=prepare)
+        first = operator.itemgetter(0)
+        job.steps(step, batches, items=asked.batch, read_loss=first, prepare=prepare)
         return [int(length) for length in shapes[0]]
     if prepare is not None:
         batches, validation = ([prepare(*b) for b in some] for some in (batches, validation))

@@ -124,7 +124,7 @@ def build_logits(tensorflow, tensorpack, network, tensor):
             _, filters, size, stride, _, bias = layer
             tensor, padding = sessions.padded(tensorflow, tensor, layer)
             tensor = tensorpack.Conv2D(
-                name, tensor, filters, size, stride, padding=padding, use_bias=bias
+                name, tensor, filters, size, strides=stride, padding=padding, use_bias=bias
             )
         elif kind == "batch-normalisation":
             epsilon = layer[1] if len(layer) > 1 else 1e-5
@@ -138,7 +138,8 @@ def build_logits(tensorflow, tensorpack, network, tensor):
             tensor = tensorpack.MaxPooling(name, tensor, layer[1], padding=padding)
         elif kind == "strided-max-pooling":
             tensor, padding = sessions.padded(tensorflow, tensor, layer)
-            tensor = tensorpack.MaxPooling(name, tensor, layer[1], layer[2], padding=padding)
+            _, size, stride, _ = layer
+            tensor = tensorpack.MaxPooling(name, tensor, size, strides=stride, padding=padding)
         elif kind == "average-pooling":
             tensor = tensorpack.GlobalAvgPooling(name, tensor)
         elif kind == "dropout":

@@ -54,6 +54,18 @@ BREACHES = [
     ),
     ("image.yaml", '">=3.6"', '">=3.x"', "expected such as '>=3.6,<3.8'"),
     ("image.yaml", '">=3.6"', '"3.6"', "python_versions"),
+    (
+        "image.yaml",
+        "environment:\n",
+        "known_defects:\n- {what: x, link: 'https://x', stops: {presicion: tf32}}\nenvironment:\n",
+        "known_defects: stops: 'presicion': did you mean 'precision'?",
+    ),
+    (
+        "image.yaml",
+        "environment:\n",
+        "known_defects:\n  - {what: x, link: 'somewhere'}\nenvironment:\n",
+        "known_defects",
+    ),
     ("image.yaml", "base_licence: none; it is made up\n", "", "'base_licence' is missing"),
     (
         "image.yaml",

@@ -155,4 +155,7 @@ def test_the_picture_of_the_documents_is_drawn_from_its_run() -> None:
     source = report_source(run, records, report_commands.releases(ROOT))
     drawn = pictures.draw(pictures.lite_specification(source, "decade"), "svg")
 
-    assert (ROOT / "docs" / "decade.svg").read_bytes() == drawn
+    kept = (ROOT / "docs" / "decade.svg").read_bytes()
+    # What a screen reader is told names defects too, which are told of at any time.
+    told = re.compile(rb' aria-label="[^"]*"')
+    assert told.sub(b"", kept) == told.sub(b"", drawn)

@@ -26,12 +26,12 @@ def test_a_table_has_a_row_a_release_oldest_first() -> None:
 
     _, _, first, second, third = releases.markdown([NEW, OLD, julia]).splitlines()
 
-    assert first == "| flux-0.6 | 2018-12-07 | julia 1.0 | - | - | - | - | - |"
+    assert first == "| flux-0.6 | 2018-12-07 | julia 1.0 | - | cpu | - | - | - | - |"
     assert second == (
-        "| torch-1.0 | 2018-12-07 | 3.6 | >=3.5,<3.8 | - | - | - | threads a\\|b "
+        "| torch-1.0 | 2018-12-07 | 3.6 | >=3.5,<3.8 | cpu | - | - | - | threads a\\|b "
         "([pytorch/pytorch#16358](https://github.com/pytorch/pytorch/issues/16358)) |"
     )
-    assert third == "| torch-2.0 | 2023-03-15 | 3.6 | - | 11.7 | 8.5 | sm_80, sm_90 | - |"
+    assert third == "| torch-2.0 | 2023-03-15 | 3.6 | - | cuda | 11.7 | 8.5 | sm_80, sm_90 | - |"
 
 
 def test_a_link_that_is_no_thread_is_shown_whole() -> None:

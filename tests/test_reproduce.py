@@ -36,7 +36,9 @@ def document_of(suite: Suite) -> Document:
 
 
 def cells_of(suite: Suite) -> tuple[Cell, ...]:
-    every = (cell for box in boxes(document_of(suite), suite) for cell in box.cells.values())
+    """Return every cell, those for one defect alone among them."""
+    found = boxes(document_of(suite), suite)
+    every = [cell for box in found for cell in (*box.cells.values(), *box.singles.values())]
     return tuple({cell.label: cell for cell in every}.values())
 
 
@@ -105,9 +107,9 @@ def of(made: Reproduction, row: str, column: str, protocol: str = "as-published"
 def printed_seconds(suite: Suite, table: str) -> Callable[[Cell], float]:
     """Return the seconds that a published table of step times prints for a cell."""
     known = {
-        box.cells[protocol].label: float(box.number.number or 0) / 1e3
+        cell.label: float(box.number.number or 0) / 1e3
         for box in boxes(document_of(suite), suite)
-        for protocol in box.cells
+        for cell in (*box.cells.values(), *box.singles.values())
     }
     return lambda cell: known[cell.label]
 
@@ -220,7 +222,7 @@ def test_launches_that_scatter_decide_nothing() -> None:
     found = of(again(suite, records), "Tensorflow NHWC no XLA", "Time")
 
     assert found.outcome is Outcome.NOT_COMPARABLE
-    assert found.reason == "too few launches to tell: the interval reaches the margin"
+    assert found.reason == "undecided by these launches: the interval reaches the margin"
 
 
 def test_one_launch_has_no_interval_and_so_no_verdict() -> None:
@@ -420,6 +422,44 @@ def test_what_a_defect_was_worth_is_parted_from_what_the_estimator_was() -> None
     assert worth.estimator.ratio == pytest.approx(1.0)
     page = reproduce_text.markdown(made)
     assert "softmax=twice, learning_rate=0.1" in page
+
+
+def test_each_defect_alone_has_a_cell_and_a_worth_of_its_own() -> None:
+    suite = SUITES["vgg16-xla"]
+
+    def seconds(cell: Cell) -> float:
+        alone = {"softmax-twice": 1.4, "learning-rates-differ": 1.1}
+        factors = [alone[name] for name in alone if cell.variant.startswith(f"only={name}")]
+        return 0.2 * (factors[0] if factors else 1)
+
+    made = again(suite, made_up(suite, seconds))
+    (worth,) = [w for w in made.worths if w.box.number.row == "Tensorflow NHWC no XLA"]
+
+    assert {name: round(found.ratio, 3) for name, found in worth.each.items()} == {
+        "softmax-twice": 1.4,
+        "learning-rates-differ": 1.1,
+    }
+    label = worth.box.singles["softmax-twice"].label
+    assert label == (
+        "tensorflow-1.0.0/vgg16/only=softmax-twice,layout=channels_last,batch_norm=none"
+    )
+    images = {cell.image: make_image(cell.image, ("vgg16",)) for cell in cells_of(suite)}
+    document = document_of(suite)
+    with_each = {cell.label for cell in expand(document, suite, images, each=True).cells}
+    assert label in with_each
+    assert label not in {cell.label for cell in expand(document, suite, images).cells}
+
+
+def test_a_defect_that_is_the_only_one_has_the_cell_as_published() -> None:
+    suite = SUITES["pytorch-flux"]
+    (box,) = [
+        box
+        for box in boxes(document_of(suite), suite)
+        if (box.table.id, box.number.row, box.number.column)
+        == ("gpu-layers", "Dense / Pytorch 0.4.1", "Backward Pass")
+    ]
+
+    assert dict(box.singles) == {"gradients-accumulate": box.cells["as-published"]}
 
 
 # -------------------------------------------------------------------------------------- pages

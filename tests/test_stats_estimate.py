@@ -14,6 +14,7 @@ from runner.stats.as_published import AS_PUBLISHED, epochs, every_step, lengthen
 from runner.stats.estimate import (
     Outlier,
     estimate,
+    estimate_all,
     harmonic_rate,
     median_interval,
     rate,
@@ -37,6 +38,38 @@ def test_interval_holds_the_value_and_lies_on_positive_ground(launches: list[lis
         assert found.high is not None
         assert 0 <= found.low <= found.value * (1 + 1e-9)
         assert found.high >= found.value * (1 - 1e-9)
+
+
+@given(cells=st.lists(launches_of_any_kind, max_size=8))
+def test_a_cell_among_many_gets_the_estimate_that_it_gets_alone(
+    cells: list[list[list[float]]],
+) -> None:
+    assert estimate_all(cells) == [estimate(launches) for launches in cells]
+
+
+def test_an_estimate_is_that_of_numpys_own_functions() -> None:
+    drawn = np.random.default_rng(1)
+    launches = [np.exp(drawn.standard_t(2, n) / 10).tolist() for n in (20, 33, 5, 20, 8, 120, 1)]
+
+    found = estimate(launches)
+
+    medians = [np.median(steps) for steps in launches]
+    pooled = np.concatenate(launches)
+    cvs = [np.std(steps, ddof=1) / np.mean(steps) for steps in launches if len(steps) > 1]
+    assert found.value == np.median(medians)
+    assert found.between_cv == np.std(medians, ddof=1) / np.mean(medians)
+    assert found.within_cv == pytest.approx(math.sqrt(np.mean(np.square(cvs))))
+    assert {p.percent: p.value for p in found.percentiles} == {
+        percent: np.percentile(pooled, percent) for percent in (5, 25, 50, 75, 95, 99)
+    }
+    far = []
+    for number, steps in enumerate(launches):
+        first, third = np.percentile(steps, (25, 75))
+        low, high = first - 3 * (third - first), third + 3 * (third - first)
+        outside = [i for i, step in enumerate(steps) if not low <= step <= high]
+        far += [(number, i, steps[i]) for i in outside if len(steps) >= 5]
+    assert [(one.launch, one.step, one.value) for one in found.outliers] == far
+    assert far
 
 
 @given(launches=launches_of_any_kind, factor=st.floats(min_value=1e-3, max_value=1e3))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -9,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import store
-from runner.model import Record, Status
-from tests.makers import make_record, make_run
+from runner.model import Check, Record, Status
+from tests.makers import make_cell, make_record, make_run
+
+SAME = Check(name="parameters", value="7", expected="7", passed=True)
+
+
+def fell(how: str) -> Check:
+    return Check(name="loss_falls", value=how, expected="falls", passed=True)
 
 
 def test_what_is_appended_is_read_back_equal(tmp_path: Path) -> None:
@@ -132,3 +139,63 @@ def test_runs_are_listed_oldest_first(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
 
     assert [folder.name[:10] for folder in store.runs(tmp_path)] == ["2026-01-01", "2026-01-02"]
+
+
+def test_what_records_have_in_common_is_one_value(tmp_path: Path) -> None:
+    cell, other = make_cell("torch-1.0"), make_cell("torch-1.1")
+    records = [
+        make_record(cell, 0, variables={"A": "1"}, checks=(SAME, fell("2.3 to 0.1"))),
+        make_record(other, 0, variables={"A": "1"}, checks=(SAME, fell("2.2 to 0.1"))),
+        make_record(cell, 1, variables={"A": "2"}, checks=(SAME, fell("2.1 to 0.1"))),
+    ]
+    writer = store.Writer(tmp_path, make_run())
+    for record in records:
+        writer.append(record)
+    writer.close()
+
+    first, second, third = store.load_records(tmp_path)
+
+    assert [first, second, third] == records
+    assert first.cell is third.cell is not second.cell
+    assert first.variables is second.variables is not third.variables
+    assert first.checks[0] is second.checks[0] is third.checks[0]
+    assert first.limits is second.limits is third.limits
+
+
+def test_what_is_new_in_every_record_is_not_kept_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_SHARED", 2)
+    records = [make_record(launch=n, variables={"A": str(n)}) for n in range(7)]
+    writer = store.Writer(tmp_path, make_run())
+    for record in records:
+        writer.append(record)
+    writer.close()
+
+    assert store.load_records(tmp_path) == records
+
+
+def test_what_a_record_leaves_out_has_its_default(tmp_path: Path) -> None:
+    whole = msgspec.json.decode(msgspec.json.encode(make_record()))
+    needed = {field.name for field in fields(Record) if field.default is field.default_factory}
+    line = {name: value for name, value in whole.items() if name in needed}
+    (tmp_path / "records.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
+
+    (found,) = store.load_records(tmp_path)
+
+    assert found == msgspec.convert(line, Record, strict=False)
+    assert (found.command, found.variables, found.environment) == ((), {}, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("cell", {"suite": 1}), ("variables", {"A": 1}), ("checks", [{"name": "x"}]), ("cores", "0")],
+)
+def test_a_damaged_part_that_is_shared_is_named_too(
+    part: str, value: object, tmp_path: Path
+) -> None:
+    line = msgspec.json.decode(msgspec.json.encode(make_record())) | {part: value}
+    (tmp_path / "records.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
+
+    with pytest.raises(store.StoreError, match=rf"records.jsonl:1: damaged: .*\$\.{part}"):
+        store.load_records(tmp_path)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 
 import pytest
 from rich.console import Console
 
-from runner.model import MemoryUse, Sampling, Status
+from runner.model import MemoryUse, Peak, Sampling, Status
 from runner.report import formats, table
 from runner.report.table import COLUMNS
 from tests.makers import make_cell, make_record, make_run, make_samples
@@ -124,3 +125,34 @@ def test_a_terminal_shows_each_image_and_status(width: int) -> None:
     assert all(len(line) <= width for line in text.splitlines())
     for word in ("torch-1.0", "theano-0.9", "110", "skipped"):
         assert word in text
+
+
+def test_a_row_among_many_is_the_row_alone() -> None:
+    random_ = random.Random(1)
+    measured = []
+    for number, launches in enumerate((0, 1, 2, 5, 6, 12, 3)):
+        cell = make_cell(f"torch-1.{number}")
+        records = [
+            make_record(
+                cell,
+                launch,
+                samples=(make_samples(*(random_.uniform(0.1, 0.12) for _ in range(5 + number))),),
+                memory=memory(300 + launch),
+            )
+            for launch in range(launches)
+        ]
+        failed = make_record(cell, launches, status=Status.TIMEOUT, reason="late", samples=())
+        measured.append((cell, [*records, failed]))
+
+    found = table.rows(measured, Sampling(), Peak(flops=1e12, method="made up"))
+
+    alone = [
+        table.row(cell, records, Sampling(), Peak(flops=1e12, method="made up"))
+        for cell, records in measured
+    ]
+    assert found == alone
+    assert [row.status for row in found] == ["timeout", *["ok"] * 6]
+
+
+def test_no_cells_are_no_rows() -> None:
+    assert table.rows([], Sampling()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -156,6 +157,21 @@ def test_a_glance_shows_what_runs_what_failed_and_why(width: int) -> None:
         assert lines[3] == "not ok mxnet-0.9.0/cifar10-cnn: crashed: no such op"
     if width >= 200:
         assert lines[1].endswith("1 ok, 1 crashed")
+
+
+def test_a_long_label_leaves_room_for_what_goes_on() -> None:
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    shown = LiveView(console, tally(clock))
+    cell = make_cell("pytorch-2.13.0", variant="precision=bfloat16,layout=channels_last,gpus=4")
+    failed = replace(crashed("no kernel"), cell=cell)
+    go_on(shown, clock, [failed], 3)
+    shown.launched(job_of(make_record(cell, 1)), 2, 3)
+
+    lines = rendered(shown, 80)
+
+    assert lines[1] == "now pytorch-2.13.0/cifa..hannels_last,gpus=4 launch 2: starting, 0 s"
+    assert lines[2] == "not ok pytorch-2.13.0/cifa..hannels_last,gpus=4: crashed: no kernel"
 
 
 def test_jobs_on_several_gpus_are_all_there() -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from runner import store
 from runner.model import Scalar
 from runner.parameters import SWITCHES_OF_ALL
 from runner.workloads import WORKLOADS
 
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 OLD = {"batch", "compiler", "optimizer", "learning_rate", "precision", "layout", "gpus"}
 
 
 @pytest.mark.parametrize("name", ["cifar10-cnn", "vgg16", "alexnet", "resnet50"])
 def test_what_older_records_state_is_what_a_cell_without_changes_states(name: str) -> None:
     assert set(WORKLOADS[name].defaults()) == OLD
+
+
+def test_the_cells_of_reference_runs_are_what_the_same_request_gives_today() -> None:
+    runs = store.runs(REFERENCE)
+    cells = [cell for folder in runs for cell in store.load_run(folder).cells]
+
+    assert cells
+    for cell in cells:
+        assert WORKLOADS[cell.workload].settled(cell.parameters) == cell.parameters
 
 
 def test_a_parameter_at_its_default_is_left_out_of_a_cell_and_any_other_is_in_it() -> None:

@@ -108,8 +108,7 @@ def archive(image: Image, root: Path, folders: tuple[Path, ...], target: Path, s
         say("saving the image")
         with engine_errors(f"saving {image.name}"):
             _save(api, manifest, folder / "saved.tar")
-        oci.rewrite(folder / "saved.tar", folder / "image.tar")
-        (folder / "saved.tar").unlink()
+        _rewrite(folder / "saved.tar", folder / "image.tar")
         inside = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
         (folder / "SHA256SUMS").write_text(distributions.sums(inside), encoding="utf-8")
         say(f"writing {target}")
@@ -129,6 +128,15 @@ def _save(api: APIClient, manifest: Manifest, target: Path) -> None:
         response.raise_for_status()
         for piece in response.iter_content(1 << 20):
             file.write(piece)
+
+
+def _rewrite(saved: Path, target: Path) -> None:
+    try:
+        oci.rewrite(saved, target)
+    except (KeyError, OSError, tarfile.TarError, msgspec.DecodeError) as error:
+        msg = f"what the engine saved cannot be made an OCI archive: {error}"
+        raise ArchiveError(msg) from error
+    saved.unlink()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner import pins
+from runner.documents import hint
 from runner.images import dockerfile, requirements
 from runner.model import Image
+from runner.workloads import WORKLOADS
 
 MARK = "FILL"
 
@@ -153,6 +155,15 @@ def _release_is_for_the_python(files: Files) -> Iterator[str]:
         )
 
 
+def _defects_name_cells(files: Files) -> Iterator[str]:
+    workloads = [WORKLOADS[name] for name in files.image.workloads if name in WORKLOADS]
+    known = {parameter.name for workload in workloads for parameter in workload.parameters}
+    known |= {"device", "workload"}
+    for defect in files.image.known_defects:
+        for name in sorted(defect.stops.keys() - known):
+            yield f"image.yaml: known_defects: stops: {name!r}: {hint(name, known)}"
+
+
 def _lock_has_hashes(files: Files) -> Iterator[str]:
     loose = requirements.loose(files.lock or "")
     yield from (f"requirements.lock: {problem}" for problem in loose)
@@ -222,6 +233,7 @@ COMMON: tuple[Rule, ...] = (
     _last_layers,
     _environment_agrees,
     _folder_is_named_by_versions,
+    _defects_name_cells,
 )
 PYTHON: tuple[Rule, ...] = (
     _base_has_the_language,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.model import Status
+from runner.report.logs import readable
 from runner.report.table import COLUMNS, Column, Row, Table
 
 if TYPE_CHECKING:
@@ -58,33 +59,70 @@ def _label(row: Row, head: list[str]) -> list[str]:
 
 
 def rich_table(table: Table, width: int) -> RichTable:
-    """Return the table for a terminal; below 100 columns the minor columns are left out."""
+    """Return the table for a terminal: as many columns as fit in full, the minor ones left out."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table as RichTable
 
     head = _head(table)
-    columns = COLUMNS if width >= 100 else [c for c in COLUMNS if c.key in _MAJOR]
+    labels = [[text.replace(",", ", ") for text in _label(row, head)] for row in table.rows]
+    most = width // (1 + len(head))
+    needs = [min(most, need) for need in _needs(labels, head)]
+    counts = [f"{row.launches}/{row.asked}" for row in table.rows]
+    room = width - _EDGES - sum(needs) - _GAP * len(head) - max(map(len, counts), default=1)
+    boxes = {column: [shown(row, column) for row in table.rows] for column in COLUMNS}
+    widths = {column: _width(_words(texts), column.title) for column, texts in boxes.items()}
+    columns = _fitting(widths, room)
+    # What is left goes to the last label: a variant may be long.
+    spare = room - sum(widths[column] + _GAP for column in columns)
+    longest = max((len(label[-1]) for label in labels), default=0)
+    needs[-1] = max(needs[-1], min(longest, needs[-1] + spare))
     made = RichTable(
-        title=escape(table.title),
-        caption=escape(table.subtitle),
+        title=escape(readable(table.title)),
+        caption=escape(readable(table.subtitle)),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for name in head:
-        made.add_column(name, no_wrap=name == "image", overflow="fold")
+    for name, need in zip(head, needs, strict=True):
+        made.add_column(name, width=need, overflow="fold")
     for column in columns:
-        made.add_column(column.title, justify="right")
-    made.add_column("n", justify="right")
-    for row in table.rows:
+        made.add_column(column.title, justify="right", width=widths[column])
+    made.add_column("n", justify="right", no_wrap=True)
+    for place, (row, label) in enumerate(zip(table.rows, labels, strict=True)):
         style = "" if row.status is Status.OK else "yellow"
-        boxes = [shown(row, column) for column in columns]
-        texts = [*_label(row, head), *boxes, f"{row.launches}/{row.asked}"]
-        made.add_row(*(escape(text) for text in texts), style=style)
+        texts = [*label, *(boxes[column][place] for column in columns), counts[place]]
+        made.add_row(*(escape(readable(text)) for text in texts), style=style)
     return made
 
 
-_MAJOR = ("median_ms", "images_per_s", "cold_start_s")
+_EDGES, _GAP = 2, 3
+_FIRST = ("median_ms", "images_per_s", "interval_percent", "cold_start_s", "memory_peak_mib")
+
+
+def _fitting(widths: Mapping[Column, int], room: int) -> list[Column]:
+    """Return the columns that fit into `room` characters, the most important ones first taken."""
+    ranks = {key: rank for rank, key in enumerate(_FIRST)}
+    kept: list[Column] = []
+    for column in sorted(widths, key=lambda column: ranks.get(column.key, len(ranks))):
+        room -= widths[column] + _GAP
+        if room < 0 and kept:
+            break
+        kept.append(column)
+    return [column for column in COLUMNS if column in kept]
+
+
+def _needs(labels: list[list[str]], head: list[str]) -> list[int]:
+    columns = zip(*labels, strict=True) if labels else ((),) * len(head)
+    return [_width(_words(texts), name) for name, texts in zip(head, columns, strict=True)]
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    return {word for text in set(texts) for word in text.split()}
+
+
+def _width(words: set[str], title: str) -> int:
+    """Return how wide a column must be for the longest of its words to stand in one line."""
+    return max(map(len, [*words, *title.split()]))
 
 
 def markdown(table: Table) -> str:

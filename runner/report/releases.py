@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from runner.model import Image, KnownDefect
 
 _THREAD = re.compile(r"^https://github\.com/([^/]+/[^/]+)/(?:issues|pull)/(\d+)")
-_HEADS = ("image", "released", "Python", "for Python", "CUDA", "cuDNN", "GPUs", "known defects")
+_HEADS = (
+    *("image", "released", "Python", "for Python", "runs on"),
+    *("CUDA", "cuDNN", "GPU architectures", "known defects"),
+)
 
 
 def markdown(images: Iterable[Image]) -> str:
@@ -25,6 +28,7 @@ def _boxes(image: Image) -> tuple[str, ...]:
         image.released,
         language if image.language == "python" else f"{image.language} {language}",
         image.python_versions or "-",
+        ", ".join(image.devices),
         image.cuda or "-",
         image.cudnn or "-",
         ", ".join(image.gpu_architectures) or "-",

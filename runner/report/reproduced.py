@@ -6,7 +6,7 @@ Everything here is made from a `Reproduction`; what is compared, and how, is dec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.model import Cell
@@ -16,6 +16,7 @@ from runner.report.source import anchor
 from runner.reproduce import Again, Found, Outcome, Reproduction, Worth
 from runner.stats.compare import Comparison
 
+Anchors = Mapping[Hashable, str]
 _TONE = {Outcome.ABSOLUTE: "good", Outcome.SHAPE: "good", Outcome.DIFFERS: "bad"}
 
 
@@ -82,15 +83,15 @@ def absent(reason: str) -> Reproduced:
 
 def reproduced(made: Reproduction) -> Reproduced:
     """Return a reproduction's tables, protocol by protocol, and what the defects are worth."""
-    anchors = {_work(cell): anchor(cell) for cell in made.run.cells}
+    anchors: Anchors = {_work(cell): anchor(cell) for cell in made.run.cells}
     grids = [_numbers(again, f"published-{i}", anchors) for i, again in enumerate(made.tables)]
     worths = [each for each in made.worths if each.switches or each.estimator]
     if worths:
-        grids.append(_worth(worths, made))
+        grids.append(_worth(worths, made, anchors))
     return Reproduced(lines=tuple(_above(made)), grids=tuple(grids))
 
 
-def _work(cell: Cell) -> tuple[object, ...]:
+def _work(cell: Cell) -> Hashable:
     given = tuple(sorted(cell.parameters.items()))
     return (cell.image, cell.workload, cell.protocol, cell.device, given)
 
@@ -113,7 +114,7 @@ def _above(made: Reproduction) -> Iterator[str]:
 # ------------------------------------------------------------------------------------ numbers
 
 
-def _numbers(again: Again, identity: str, anchors: dict[tuple[object, ...], str]) -> Grid:
+def _numbers(again: Again, identity: str, anchors: Anchors) -> Grid:
     return Grid(
         id=identity,
         title=f"{again.table.title}: {again.protocol}",
@@ -137,7 +138,7 @@ def _ranks(again: Again) -> Iterator[str]:
         yield f"Rank correlation of {ranks.metric.replace('_', ' ')}, {of}: {said}."
 
 
-def _number(found: Found, anchors: dict[tuple[object, ...], str]) -> tuple[Box, ...]:
+def _number(found: Found, anchors: Anchors) -> tuple[Box, ...]:
     number = found.box.number
     here = Box(text=found.missing or "no value", tone="bad")
     if found.here is not None:
@@ -219,7 +220,7 @@ def _rows(own: Sequence[Found]) -> Rows:
 # -------------------------------------------------------------------------------------- worth
 
 
-def _worth(worths: Sequence[Worth], made: Reproduction) -> Grid:
+def _worth(worths: Sequence[Worth], made: Reproduction, anchors: Anchors) -> Grid:
     known = {defect.id: defect for defect in made.document.defects}
     touched = dict.fromkeys(name for each in worths for name in each.box.number.defects)
     return Grid(
@@ -232,15 +233,16 @@ def _worth(worths: Sequence[Worth], made: Reproduction) -> Grid:
             *(f"{name}: {known[name].what}" for name in touched if name in known),
         ),
         columns=WORTHS,
-        rows=tuple(_worth_of(each) for each in worths),
+        rows=tuple(_worth_of(each, anchors) for each in worths),
     )
 
 
-def _worth_of(each: Worth) -> tuple[Box, ...]:
+def _worth_of(each: Worth, anchors: Anchors) -> tuple[Box, ...]:
     number, switches = each.box.number, each.box.switches
+    link = next((at for cell in each.box.cells.values() if (at := anchors.get(_work(cell)))), "")
     said = ", ".join(f"{name}={str(value).lower()}" for name, value in switches.items())
     return (
-        Box(text=f"{number.row} / {number.column}"),
+        Box(text=f"{number.row} / {number.column}", link=link),
         Box(text=", ".join(number.defects) or "none known"),
         Box(text=said or "none"),
         _factor(each.switches, "no value" if switches else "nothing differs"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -49,17 +50,14 @@ def build(plan: Plan) -> int:
         PageError: two runs have the same name, or a file cannot be written.
         RunnerError: a run cannot be read.
     """
-    names = [slug(folder.name) for folder in plan.folders]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        msg = f"{', '.join(twice)}: two runs of one name cannot have one page"
-        raise PageError(msg)
+    _refuse_same(folder.name for folder in plan.folders)
     try:
         with _workers(len(plan.folders)) as each:
             made = each(partial(_write_run, plan.load, plan.releases, plan.target), plan.folders)
             # Meanwhile: what every page shares takes seconds to make.
             _write_assets(plan.target)
             runs = sorted(made, key=lambda run: (run.started_at, run.id))
+            _refuse_same(run.id for run in runs)
             listings = list(_listings(plan, runs))
             written = each(partial(_write_listing, plan.target), listings)
             texts = dict(_texts(plan, runs))
@@ -70,6 +68,13 @@ def build(plan: Plan) -> int:
         msg = f"{error.filename or plan.target}: cannot be written: {error.strerror}"
         raise PageError(msg) from None
     return len(runs) + all_written + len(texts)
+
+
+def _refuse_same(names: Iterable[str]) -> None:
+    twice = sorted(name for name, times in Counter(map(slug, names)).items() if times > 1)
+    if twice:
+        msg = f"{', '.join(twice)}: two runs of one name cannot have one page"
+        raise PageError(msg)
 
 
 @contextmanager

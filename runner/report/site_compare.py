@@ -72,7 +72,7 @@ def compare_html(runs: Sequence[RunSummary]) -> str:
             margin=MARGIN,
             policy=shared_policy((asset("page.js"),)),
             script=Markup(asset("page.js")),
-            style=Markup(asset("page.css")),
+            style=Markup(asset("page.css") + asset("site.css")),
             compare=SCRIPT,
             root="",
         )

@@ -179,9 +179,9 @@ def image_page(image: str, seen: Sequence[Seen], release: Release | None) -> Lis
     )
     facts: tuple[Fact, ...] = ()
     if release is not None:
-        facts = (
-            Fact(name="release", text=f"{release.framework} {release.version}, {release.date}"),
-        )
+        named = f"{release.framework} {release.version}, {release.date}"
+        defects = (Fact(name="known defect", text=defect) for defect in release.defects)
+        facts = (Fact(name="release", text=named), *defects)
     section = Section(
         title="Latest of every cell",
         heads=_heads(heads, numbers={"median step (ms)", "images/s"}),

@@ -11,7 +11,7 @@ from runner import agreement, cells
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
 from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
-from runner.stopping import Decision, decide
+from runner.stopping import Decision, decide_all
 from runner.workloads import WORKLOADS
 
 _MIB = 1024**2
@@ -158,9 +158,9 @@ def rows(
     known = [own for own in good if own]
     kept = cells.all_steady_parts(known)
     numbered = iter(zip(kept, estimate_all([one.parts for one in kept]), strict=True))
+    decisions = decide_all([records for _, records in measured], sampling)
     made = []
-    for (cell, records), own in zip(measured, good, strict=True):
-        decision = decide(records, sampling)
+    for (cell, records), own, decision in zip(measured, good, decisions, strict=True):
         if own:
             made.append(_measured(cell, records, own, decision, sampling, peak, *next(numbered)))
         else:

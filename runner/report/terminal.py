@@ -57,15 +57,22 @@ def _workload(group: Group, width: int, *, plain: bool) -> list[str]:
         if (speed := row.numbers["images_per_s"]) is not None
     ]
     names = [name for _, name, _ in drawn_of]
+    images = {row.cell.image for row, _, _ in drawn_of}
+    title = readable(group.title)
+    if len(images) == 1:
+        # One image in several variants: its name stands once, above them.
+        (image,) = map(readable, images)
+        names = [name.removeprefix(image).strip() for name in names]
+        title = f"{image}, {title}"
     speeds = [speed for _, _, speed in drawn_of]
     wide = min(max(map(len, names)), max(12, width // 3))
     numbers = [significant(speed, 3) for speed in speeds]
     digits = max(map(len, numbers))
     spark = _SPARK if width >= 70 else 0
     left = width - wide - digits - spark - (3 if spark else 2)
-    head = f"{readable(group.title)}: images/s" + (", and launch 1 step by step" if spark else "")
+    head = f"{title}: images/s" + (", and launch 1 step by step" if spark else "")
     lines = [head[:width]]
-    for (row, name, speed), number in zip(drawn_of, numbers, strict=True):
+    for (row, _, speed), name, number in zip(drawn_of, names, numbers, strict=True):
         drawn = bar(speed / max(speeds), max(1, left), plain=plain)
         series = launch_series(row)
         steps = sparkline(series[0].ms, spark, plain=plain) if spark and series else ""
@@ -75,4 +82,6 @@ def _workload(group: Group, width: int, *, plain: bool) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 2] + ".."
+    """Cut a long name in its middle: what tells names apart is at both ends."""
+    half = width // 2 - 1
+    return text if len(text) <= width else f"{text[:half]}..{text[-half:]}"

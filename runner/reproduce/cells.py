@@ -39,6 +39,19 @@ class Box:
     reason: str = ""
     remark: str = ""
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Table, row and column."""
+        return self.table.id, self.number.row, self.number.column
+
+    @property
+    def reference(self) -> tuple[str, str, str]:
+        """The place of what this number is a ratio to, by the document."""
+        name = self.number.facts.reference or ""
+        if self.table.subjects == "rows":
+            return self.table.id, name, self.number.column
+        return self.table.id, self.number.row, name
+
 
 def expand(
     document: Document, suite: Suite, images: Mapping[str, Image], *, each: bool = False
@@ -168,7 +181,7 @@ def _named(found: Sequence[Box]) -> tuple[Box, ...]:
     def named(cell: Cell, alone: str = "") -> Cell:
         protocol = "fair" if alone else cell.protocol
         names = varied[cell.image, cell.workload, protocol]
-        parts = [alone and f"only {alone}", "as-published" if protocol != "fair" else ""]
+        parts = [alone and f"only={alone}", "as-published" if protocol != "fair" else ""]
         parts += [f"{name}={_text(_value(cell, name))}" for name in names]
         return replace(cell, variant=",".join(filter(None, parts)))
 

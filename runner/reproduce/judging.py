@@ -42,14 +42,9 @@ def _reference(each: Found, found: Sequence[Found]) -> Found | None:
     value here, the first of its companions that has.
     """
     companions = [other for other in found if _axis(other) == _axis(each)]
-    own = [other for other in companions if _subject(other) == each.box.number.facts.reference]
+    own = [other for other in companions if other.box.place == each.box.reference]
     able = [other for other in companions if other.launches and other.box.number.number is not None]
     return next((other for other in (*own, *able) if other in able), own[0] if own else None)
-
-
-def _subject(each: Found) -> str:
-    number = each.box.number
-    return number.row if each.box.table.subjects == "rows" else number.column
 
 
 def _axis(each: Found) -> tuple[str, str | None]:
@@ -83,13 +78,14 @@ def _outcome(each: Found, base: Found | None, run: Run, margin: float) -> Found:
     if verdict is Verdict.SAME:
         return replace(each, outcome=Outcome.SHAPE)
     if low / each.there <= 1 + margin and high / each.there >= 1 / (1 + margin):
-        return replace(each, reason="too few launches to tell: the interval reaches the margin")
+        return replace(each, reason="undecided by these launches: the interval reaches the margin")
     return replace(each, outcome=Outcome.DIFFERS)
 
 
 def _of_reference(each: Found) -> str:
     name = each.box.number.facts.reference
-    instead = "" if _subject(each) == name else f", in place of {name}, which has no value here"
+    is_own = each.box.place == each.box.reference
+    instead = "" if is_own else f", in place of {name}, which has no value here"
     return f"the others are ratios to it{instead}"
 
 

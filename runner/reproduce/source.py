@@ -40,6 +40,7 @@ class Source:
 
 
 def with_values(everything: Sequence[Box], protocol: str, source: Source) -> list[Found]:
+    """Return each box with what its cell under a protocol came to, or why there is nothing."""
     found = []
     for box in everything:
         cell = box.cells.get(protocol)

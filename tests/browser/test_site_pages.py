@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,40 @@ def test_any_run_is_held_against_any_other_as_the_command_line_would(
     assert tab.complaints == []
 
 
+def test_the_browsers_statistics_are_those_of_the_command_line(tab: Watched, made: Path) -> None:
+    """By t and by ranks, of equal and unequal sizes, without any spread, corrected for many."""
+    drawn = random.Random(1)
+    families = [
+        [
+            tuple(
+                [math.exp(drawn.gauss(shift, spread)) for _ in range(drawn.choice(sizes))]
+                for shift in (0.0, drawn.choice((0.0, 0.03)))
+            )
+            for _ in range(count)
+        ]
+        for count, spread, sizes in (
+            (1, 0.02, (3,)),
+            (12, 0.01, (1, 2, 5)),
+            (9, 0.02, (10, 15)),
+            (4, 0.0, (2, 3, 12)),
+            (30, 0.1, (4, 12, 40)),
+        )
+    ]
+    page = tab.open((made / "compare.html").as_uri())
+
+    found = page.evaluate(
+        "(all) => all.map((one) => comparison.compareAll(one, 0.95, 0.02))", families
+    )
+
+    for pairs, ours in zip(families, found, strict=True):
+        theirs = compare_all([([[x] for x in a], [[x] for x in b]) for a, b in pairs])
+        for one, other in zip(ours, theirs, strict=True):
+            for ends in ("ratio", "low", "high"):
+                wanted = getattr(other, ends)
+                assert one[ends] == (wanted and pytest.approx(wanted, rel=1e-9))
+            assert one["verdict"] == other.verdict
+
+
 def test_two_machines_are_never_compared_without_saying_so(tab: Watched, made: Path) -> None:
     page = tab.open(f"{(made / 'compare.html').as_uri()}#{'/'.join(BOTH)}")
 
@@ -219,8 +255,21 @@ def test_a_published_benchmark_has_its_numbers_and_defects(tab: Watched, made: P
     assert seriously_wrong(page) == []
 
 
-def test_a_phone_in_the_dark_reads_the_list(phone: Watched, made: Path) -> None:
-    page = phone.open((made / "index.html").as_uri())
+PAGES = (
+    "index.html",
+    "compare.html",
+    "machines/*aaaaaaaa*.html",
+    "works/cifar10-cnn-fair-cpu-[0-9a-f]*.html",
+    "cells/pytorch-2.13.0*.html",
+    "published/vgg16-xla.html",
+)
+
+
+@pytest.mark.parametrize("pattern", PAGES)
+def test_a_phone_needs_no_sideways_scrolling_but_in_tables(
+    phone: Watched, made: Path, pattern: str
+) -> None:
+    page = phone.open(min(made.glob(pattern)).as_uri())
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
     assert seriously_wrong(page) == []
