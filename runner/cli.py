@@ -76,7 +76,9 @@ def _matrix_parser(matrix: argparse.ArgumentParser) -> None:
         help="for suites on GPUs: an index, a UUID or a model; repeatable; default: all",
     )
     matrix.add_argument("--cifar10", type=Path, metavar="FILE", help="real CIFAR-10 images")
-    matrix.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    matrix.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept"
+    )
     _backend_arguments(matrix)
 
 
@@ -92,7 +94,12 @@ def _images_parser(images: argparse.ArgumentParser) -> None:
 
 
 def _backend_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
+    command.add_argument(
+        "--backend",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="auto: docker where an engine answers, else process",
+    )
     command.add_argument(
         "--wheels",
         type=Path,

@@ -80,9 +80,11 @@ def add_commands(
     reproduce.add_argument(
         "--keep-disturbed", action="store_true", help="count jobs that others disturbed, too"
     )
-    reproduce.add_argument("--format", choices=FORMATS, default="text")
+    reproduce.add_argument("--format", choices=FORMATS, default="text", help="of what is printed")
     reproduce.add_argument("--cifar10", type=Path, metavar="FILE", help="real CIFAR-10 images")
-    reproduce.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    reproduce.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept"
+    )
     reproduce.add_argument(
         "--gpu", action="append", default=[], metavar="GPU", help="for suites on GPUs; default: all"
     )

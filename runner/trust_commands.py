@@ -26,7 +26,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_compare(commands.add_parser("compare", help="two runs or images: ratios and verdicts"))
     doctor = commands.add_parser("doctor", help="what will disturb a measurement here")
     doctor.add_argument("--root", type=Path, default=Path(), help="the project's folder")
-    doctor.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    doctor.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept"
+    )
     doctor.add_argument("--cores", type=int, default=2, metavar="N", help="that a job will have")
     doctor.add_argument(
         "--offline", action="store_true", help="ask no registry whether bases and wheels are there"
@@ -75,8 +77,10 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
     )
     compare.add_argument("--margin", default="2%", help="what counts as the same (default: 2%%)")
     compare.add_argument("--force", action="store_true", help="in spite of different conditions")
-    compare.add_argument("--format", choices=FORMATS, default="table")
-    compare.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    compare.add_argument("--format", choices=FORMATS, default="table", help="of what is printed")
+    compare.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept"
+    )
 
 
 def _say(console: Console, text: str) -> None:
