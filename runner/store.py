@@ -24,6 +24,7 @@ SCHEMA = 1
 SHARED = ("cell", "sampling", "limits", "cores", "environment", "command", "variables", "hello")
 # What is new in every record would fill the memory that sharing saves.
 MOST_SHARED = 65536
+READ_BYTES = 2**18
 
 # version -> function that turns a record's plain data of that version into the next one's
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -168,7 +169,8 @@ def load_records(folder: Path) -> list[Record]:
 
 def _records(path: Path) -> Iterator[Record]:
     read = _Reader()
-    with path.open("rb") as file:
+    # A line is about as long as the usual buffer, and would mostly be put together from two.
+    with path.open("rb", buffering=READ_BYTES) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return

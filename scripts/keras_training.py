@@ -206,6 +206,7 @@ def work(job, asked, model, batches, validation):
     def validate():
         for images, labels in validation:
             model.test_on_batch(images, labels)
+        return sum(len(images) for images, _ in validation)
 
     job.epochs(
         step,

@@ -159,6 +159,7 @@ def measure(job, asked, data, batches, step, evaluate=None):
     def validate():
         for images, labels in kept:
             evaluate(images, labels)
+        return sum(len(labels) for _, labels in kept)
 
     job.epochs(
         remembered,

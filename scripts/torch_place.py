@@ -34,6 +34,13 @@ def describe_libraries(torch, on_gpu):
     return libraries
 
 
+def tell_threads(torch):
+    if torch.__version__ == "1.0.0":
+        said = "torch.get_num_threads() of 1.0.0 says 1 whatever is asked; OMP_NUM_THREADS is %s"
+        return {"threads": None, "threads_source": said % os.environ.get("OMP_NUM_THREADS")}
+    return {"threads": torch.get_num_threads(), "threads_source": "torch.get_num_threads()"}
+
+
 def refuse_what_is_missing(torch, asked, on_gpu):
     if asked.compiler == "inductor" and not hasattr(torch, "compile"):
         raise bench.Unsupported("PyTorch %s has no torch.compile" % torch.__version__)

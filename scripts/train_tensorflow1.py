@@ -153,6 +153,7 @@ def work(job, asked, trainer, batches, validation):
     def validate():
         for batch in validation:
             trainer.evaluate(*batch)
+        return sum(int(labels.shape[0]) for _, labels in validation)
 
     job.epochs(
         step,

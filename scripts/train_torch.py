@@ -77,8 +77,7 @@ def train(job):
         framework="pytorch",
         framework_version=torch.__version__,
         libraries=torch_place.describe_libraries(torch, on_gpu),
-        threads=torch.get_num_threads(),
-        threads_source="torch.get_num_threads()",
+        **torch_place.tell_threads(torch),
         data=data.describe(job.settings, asked.network, asked),
         device="cuda: " + torch.cuda.get_device_name(0) if on_gpu else None,
     )

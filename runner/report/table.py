@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner import agreement, cells
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
+from runner.report.remarks import of_left_out, of_peak, of_records
 from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
 from runner.stopping import Decision, decide_all
 from runner.workloads import WORKLOADS
 
 _MIB = 1024**2
-# People tell images apart by twelve digits; the record has them all.
-_SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,27 +106,12 @@ def build(run: Run, records: Sequence[Record]) -> Table:
         ),
         rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
-            *_remarks(counted),
+            *of_records(counted),
             *(found.text for found in agreement.check(counted)),
-            *_of_peak(run.peak),
-            *_left_out(len(records) - len(counted)),
+            *of_peak(run.peak),
+            *of_left_out(len(records) - len(counted)),
         ),
     )
-
-
-def _of_peak(peak: Peak | None) -> list[str]:
-    if peak is None:
-        return []
-    return [
-        f"GFLOP/s: two for each multiply-add of the network's definition; peak: "
-        f"{peak.flops / 1e9:.4g} GFLOP/s, {peak.method}"
-    ]
-
-
-def _left_out(records: int) -> list[str]:
-    if records == 0:
-        return []
-    return [f"{records} older records left out: another script, lock, limit or host made them"]
 
 
 def _asked(sampling: Sampling) -> str:
@@ -308,30 +291,3 @@ def _phases(records: Sequence[Record]) -> dict[str, float]:
         for phase in record.phases:
             spent.setdefault(phase.name, []).append(phase.end_s - phase.start_s)
     return {name: statistics.median(values) for name, values in spent.items()}
-
-
-def _short_digests(text: str) -> str:
-    return _SHA256.sub(r"\1", text)
-
-
-def _remarks(records: Sequence[Record]) -> list[str]:
-    remarks = []
-    data = sorted({record.hello.data for record in records if record.hello is not None})
-    if data:
-        remarks.append(f"data: {'; '.join(data)}")
-    substitutes = sorted(
-        {
-            (base.reference.partition("@")[0], base.substituted_by)
-            for record in records
-            if record.environment is not None
-            and (base := record.environment.base) is not None
-            and base.substituted_by is not None
-        }
-    )
-    remarks += [
-        f"base substituted: {_short_digests(by)} stands in for {name}" for name, by in substitutes
-    ]
-    methods = sorted({record.memory.method for record in records if record.memory is not None})
-    if methods:
-        remarks.append(f"memory: {'; '.join(methods)}, while measuring")
-    return remarks

@@ -1,0 +1,56 @@
+"""The remarks below a table: what its numbers stand on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from runner.model import Peak, Record
+
+# People tell images apart by twelve digits; the record has them all.
+_SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def of_peak(peak: Peak | None) -> list[str]:
+    """Say what GFLOP/s are counted from, and what the peak is."""
+    if peak is None:
+        return []
+    return [
+        f"GFLOP/s: two for each multiply-add of the network's definition; peak: "
+        f"{peak.flops / 1e9:.4g} GFLOP/s, {peak.method}"
+    ]
+
+
+def of_left_out(records: int) -> list[str]:
+    """Say how many records are of an older identity."""
+    if records == 0:
+        return []
+    return [f"{records} older records left out: another script, lock, limit or host made them"]
+
+
+def _short_digests(text: str) -> str:
+    return _SHA256.sub(r"\1", text)
+
+
+def of_records(records: Sequence[Record]) -> list[str]:
+    """Say what data, substituted bases and ways of reading memory the numbers stand on."""
+    remarks = []
+    data = sorted({record.hello.data for record in records if record.hello is not None})
+    if data:
+        remarks.append(f"data: {'; '.join(data)}")
+    substitutes = sorted(
+        {
+            (base.reference.partition("@")[0], base.substituted_by)
+            for record in records
+            if record.environment is not None
+            and (base := record.environment.base) is not None
+            and base.substituted_by is not None
+        }
+    )
+    remarks += [
+        f"base substituted: {_short_digests(by)} stands in for {name}" for name, by in substitutes
+    ]
+    methods = sorted({record.memory.method for record in records if record.memory is not None})
+    if methods:
+        remarks.append(f"memory: {'; '.join(methods)}, while measuring")
+    return remarks
