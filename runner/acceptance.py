@@ -155,8 +155,13 @@ def _failure(record: Record) -> list[str]:
 def suite_of(
     image: Image, workload: str, matrix: Matrix, images: Mapping[str, Image]
 ) -> str | None:
-    """Return the first suite that has the plain cell of an image and a workload."""
+    """Return the first suite, on processors where the image can, that has the plain cell of an
+    image and a workload.
+    """
+    device = "cpu" if "cpu" in image.devices else "cuda"
     for suite in matrix.suites.values():
+        if suite.device != device or suite.published:
+            continue
         cells = plan.expand(suite, images).cells
         if any(cell.label == f"{image.name}/{workload}" for cell in cells):
             return suite.name

@@ -35,13 +35,16 @@ def build(torch, data, network, seed=None):
 
 
 def set_weights(torch, model, kernels):
-    """Give kernels, in order, to the modules that have one, and set every bias to 0."""
+    """Give kernels, in order, to the modules that have one; set every bias to 0, scales to 1."""
     kinds = (torch.nn.Conv2d, torch.nn.Linear)
     weighted = [module for module in model.modules() if isinstance(module, kinds)]
     for module, kernel in zip(weighted, kernels):
         module.weight.data = torch.from_numpy(kernel)
         if module.bias is not None:
             module.bias.data.zero_()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data.fill_(1)  # PyTorch before 1.2 draws it from [0, 1)
 
 
 def make_module(torch, layer, before):

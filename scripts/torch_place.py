@@ -1,6 +1,8 @@
 """PyTorch itself, and where and how precisely it computes."""
 
 import contextlib
+import ctypes
+import glob
 import os
 import shutil
 
@@ -35,9 +37,13 @@ def describe_libraries(torch, on_gpu):
 
 
 def tell_threads(torch):
-    if torch.__version__ == "1.0.0":
-        said = "torch.get_num_threads() of 1.0.0 says 1 whatever is asked; OMP_NUM_THREADS is %s"
-        return {"threads": None, "threads_source": said % os.environ.get("OMP_NUM_THREADS")}
+    own = sorted(glob.glob(os.path.join(os.path.dirname(torch.__file__), "lib", "libgomp*.so*")))
+    if torch.__version__ == "1.0.0" and own:
+        said = "omp_get_max_threads() of PyTorch's libgomp; torch.get_num_threads() says %d"
+        return {
+            "threads": ctypes.CDLL(own[0]).omp_get_max_threads(),
+            "threads_source": said % torch.get_num_threads(),
+        }
     return {"threads": torch.get_num_threads(), "threads_source": "torch.get_num_threads()"}
 
 

@@ -256,7 +256,9 @@ def _numbers(
 
 def _speeds(cell: Cell, images_per_s: float, peak: Peak | None) -> dict[str, float | None]:
     """Return operations a second, from the workload's stated number, and their share of peak."""
-    operations = 2 * WORKLOADS[cell.workload].multiply_adds
+    whole = cell.parameters.get("part", "step") == "step"
+    own = cell.parameters.get("architecture", "reference") != "reference"
+    operations = 2 * WORKLOADS[cell.workload].multiply_adds if whole and not own else 0
     speed = operations * images_per_s if operations else None
     known = speed is not None and peak is not None and cell.device == "cpu"
     return {
