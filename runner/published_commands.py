@@ -287,7 +287,7 @@ def _rendered(form: str, made: Reproduction, choice: Choice) -> str:
 
 
 def _show(made: Reproduction, choice: Choice, console: Console) -> None:
-    """Print the answer: tables drawn to the width of the terminal."""
+    """Print the answer: tables where the terminal is wide enough for their words, else lists."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -299,13 +299,19 @@ def _show(made: Reproduction, choice: Choice, console: Console) -> None:
         console.print(section.heading, style="bold", markup=False, highlight=False)
         for line in section.lines:
             _say(console, f"- {line}")
-        if section.grid is not None:
-            drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            for name in section.grid.head:
-                drawn.add_column(escape(name), overflow="fold")
-            for row in section.grid.rows:
-                drawn.add_row(*map(escape, row))
-            console.print(drawn)
+        grid = section.grid
+        if grid is None:
+            continue
+        if grid.narrowest > console.width:
+            for line in grid.lines():
+                console.print(line, markup=False, highlight=False)
+            continue
+        drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in grid.head:
+            drawn.add_column(escape(name), overflow="fold")
+        for row in grid.rows:
+            drawn.add_row(*map(escape, row))
+        console.print(drawn)
 
 
 ACTIONS: dict[str, Action] = {"published": _published, "reproduce": _reproduce}

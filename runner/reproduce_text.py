@@ -42,6 +42,22 @@ class Grid:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def narrowest(self) -> int:
+        """Return the columns of a terminal below which words would be cut in two."""
+        columns = zip(self.head, *self.rows, strict=True)
+        return sum(
+            2 + max(len(word) for box in c for word in (box.split() or [""])) for c in columns
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Return the rows as a list: the first box, then a line for each other one."""
+        for row in self.rows:
+            yield f"* {row[0]}"
+            yield from (
+                f"    {name}: {box}" for name, box in zip(self.head[1:], row[1:], strict=True)
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:

@@ -15,7 +15,7 @@ from runner.model import Cell, Check, MemoryUse, Record, Samples, Status, Suite
 from runner.published import Document
 from runner.reproduce import PROTOCOLS, Found, Outcome, Reproduction, boxes, expand, reproduce
 from runner.reproduce.judging import is_like
-from runner.reproduce_text import Choice
+from runner.reproduce_text import Choice, Grid
 from runner.workloads import WORKLOADS
 from tests.makers import make_hello, make_image, make_record, make_run
 
@@ -508,3 +508,17 @@ def test_a_choice_of_rows_and_metrics_narrows_what_is_listed() -> None:
     assert {row[0] for row in listed} == {"Graph / Keras, Runtime (sec)"}
     numbers = json.loads(reproduce_json.as_json(made, choice))["numbers"]
     assert {(each["row"], each["metric"]) for each in numbers} == {("Graph / Keras", "runtime")}
+
+
+def test_a_grid_too_wide_for_its_words_is_told_in_lines() -> None:
+    grid = Grid(head=("row", "value", "why"), rows=(("one", "12", "no interval"), ("two", "", "-")))
+
+    assert grid.narrowest == (2 + 3) + (2 + 5) + (2 + 8)
+    assert list(grid.lines()) == [
+        "* one",
+        "    value: 12",
+        "    why: no interval",
+        "* two",
+        "    value: ",
+        "    why: -",
+    ]
