@@ -26,6 +26,7 @@ from rich.console import Console
 from runner import execute, session, store
 from runner.backends import PrepareError
 from runner.model import Record, Status
+from runner.request import Request, plan_request
 from runner.view import PlainView
 from tests.makers import make_project
 
@@ -87,7 +88,7 @@ def project(jobs: int) -> Iterator[Path]:
 def measure(backend: str, jobs: int) -> None:
     """Print seconds a job of both, block by block, and the ratio of their medians."""
     with project(jobs) as root:
-        planned = session.plan_request(_request(root, backend))
+        planned = plan_request(_request(root, backend))
         connected = session.connect_backend(backend, planned.root, ())
         prepared = execute.prepare_all(
             list(planned.images.values()),
@@ -127,8 +128,8 @@ def measure(backend: str, jobs: int) -> None:
     print(f"  ratio of the medians {ratio:.2f}\n")
 
 
-def _request(root: Path, backend: str) -> session.Request:
-    return session.Request(
+def _request(root: Path, backend: str) -> Request:
+    return Request(
         matrix=root / "matrix.yaml",
         suite=None,
         profile=None,

@@ -26,6 +26,7 @@ from runner.backends import Backend
 from runner.config import load_images, wheel_folders
 from runner.contract import Listener, Transcript
 from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling, Tolerance
+from runner.request import choose_cores
 from runner.stats.compare import compare_pairs
 from runner.telemetry.disturbance import excesses
 from runner.watching import watch
@@ -117,7 +118,7 @@ def main() -> None:
     ).backend
     image = load_images(ROOT)[asked.image]
     environment = backend.prepare(image, BuildLimits(), lambda _: None)
-    cores = tuple(asked.cores or session.choose_cores(2))
+    cores = tuple(asked.cores or choose_cores(2))
     found = [
         measure(backend, environment, workload, asked.pairs, asked.what, cores)
         for workload in asked.workload or STEPS

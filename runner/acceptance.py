@@ -18,7 +18,8 @@ from runner.execute import Observer
 from runner.images import static
 from runner.model import BuildLimits, Image, Matrix, Record, Status
 from runner.report import table
-from runner.session import Connected, Request
+from runner.request import Request, plan_request
+from runner.session import Connected
 from runner.workloads import WORKLOADS
 
 # Relative. Weights and the first batch are the same everywhere, so that only rounding differs,
@@ -139,7 +140,7 @@ def _measured(image: Image, workload: str, setting: Setting) -> tuple[list[str],
         keep_disturbed=True,  # what else this machine does is not the image's fault
     )
     before = list(known_records(setting.results))
-    planned = session.plan_request(request)
+    planned = plan_request(request)
     folder = session.carry_out(planned, setting.connected, setting.observer)
     records = store.load_records(folder)
     found = [

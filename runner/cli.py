@@ -20,7 +20,7 @@ from runner.errors import RunnerError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runner.session import Planned
+    from runner.request import Planned
 
 EXIT_OK, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -150,10 +150,11 @@ def _say(console: Console, text: str) -> None:
 
 def _matrix(asked: argparse.Namespace, console: Console) -> int:
     from runner import session
+    from runner.request import Request, plan_request
     from runner.view import view
 
     words = tuple(sys.argv[1:])
-    request = session.Request(
+    request = Request(
         matrix=asked.matrix,
         suite=asked.suite,
         profile=asked.profile,
@@ -168,7 +169,7 @@ def _matrix(asked: argparse.Namespace, console: Console) -> int:
         keep_disturbed=asked.keep_disturbed,
         gpus=tuple(asked.gpu),
     )
-    planned = session.plan_request(request)
+    planned = plan_request(request)
     if asked.dry_run:
         return _show_plan(planned, console)
     connected = session.connect_backend(asked.backend, planned.root, asked.wheels)

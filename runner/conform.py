@@ -19,7 +19,7 @@ from runner.config import load_images
 from runner.documents import hint
 from runner.errors import ConfigurationError
 from runner.model import BuildLimits, Cell, Environment, Image, Job, Launch, Limits, Sampling
-from runner.session import choose_cores
+from runner.request import choose_cores
 from runner.watching import Watched, watch
 from runner.workloads import WORKLOADS
 

@@ -7,6 +7,7 @@ CHECKS. Nothing is changed: the remedies are for the user to choose.
 from __future__ import annotations
 
 import shutil
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from runner.errors import BackendUnavailable
 from runner.images import health
 from runner.images.health import Probes
 from runner.model import Image
+from runner.request import cache_folder, choose_cores
 from runner.telemetry import disturbance, host
 from runner.telemetry.host import Advice
 
@@ -48,7 +50,8 @@ class Machine:
     """What the checks look at.
 
     Attributes:
-        job_cores: those that a job of the default limits would have.
+        cores: how many a job of the default limits has.
+        job_cores: those that it would have; fewer where this process may use no more.
         others_cores: how many cores others keep busy now; None if it was not measured.
         probes: what is asked of the engine and of registries.
         instructions: that the processor has, as the kernel names them; empty: unknown.
@@ -59,6 +62,7 @@ class Machine:
     wheels: tuple[Path, ...]
     results: Path
     facts: host.HostFacts
+    cores: int
     job_cores: tuple[int, ...]
     others_cores: float | None
     probes: Probes
@@ -83,7 +87,8 @@ def look(
         wheels=wheels,
         results=results,
         facts=session.read_host(),
-        job_cores=session.choose_cores(cores),
+        cores=cores,
+        job_cores=choose_cores(min(cores, len(os.sched_getaffinity(0)))),
         others_cores=_others(LOOK_S),
         probes=probes,
         instructions=_instructions(Path("/proc/cpuinfo")),
@@ -129,7 +134,15 @@ def _quiet(machine: Machine) -> Iterator[Row]:
         machine.facts, job_cores=machine.job_cores, others_cores=machine.others_cores
     )
     yield from (_note("machine", advice) for advice in found)
-    if not found:
+    if len(machine.job_cores) < machine.cores:
+        yield Row(
+            area="machine",
+            state="problem",
+            found=f"a job has {machine.cores} cores, and this process may use "
+            f"{len(machine.job_cores)}",
+            remedy="give it more, or set limits.cores lower in matrix.yaml",
+        )
+    elif not found:
         yield Row(area="machine", state="ok", found="nothing that is known to disturb")
 
 
@@ -232,7 +245,7 @@ def _processors(machine: Machine) -> Iterator[Row]:
 
 
 def _disk(machine: Machine) -> Iterator[Row]:
-    places = {"environments": session.cache_folder(), "results": machine.results.absolute()}
+    places = {"environments": cache_folder(), "results": machine.results.absolute()}
     for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.is_dir())
         free = shutil.disk_usage(there).free

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runner.published import Document
     from runner.reproduce import Reproduction
     from runner.reproduce_text import Choice
-    from runner.session import Planned
+    from runner.request import Planned
 
 OK, INCOMPLETE = 0, 1
 FORMATS = ("text", "markdown", "json")
@@ -228,9 +228,10 @@ def _launch(
 ) -> Path:
     """Launch what the chosen numbers need, and return the run's folder."""
     from runner import session
+    from runner.request import Request, plan_request
     from runner.view import view
 
-    request = session.Request(
+    request = Request(
         matrix=asked.matrix,
         suite=asked.suite,
         profile=asked.profile,
@@ -246,7 +247,7 @@ def _launch(
         each=asked.each,
         gpus=tuple(asked.gpu),
     )
-    planned = _narrowed(session.plan_request(request), document, choice, protocols)
+    planned = _narrowed(plan_request(request), document, choice, protocols)
     connected = session.connect_backend(asked.backend, planned.root, asked.wheels)
     _say(console, f"backend {connected.backend.name}: {connected.reason}")
     for sentence in connected.backend.sweep():

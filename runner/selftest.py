@@ -24,7 +24,7 @@ from runner.model import (
     Status,
     Tolerance,
 )
-from runner.session import choose_cores
+from runner.request import choose_cores
 from runner.stats.compare import Comparison, compare_pairs
 from runner.stats.steady import find_steady_parts
 from runner.telemetry.disturbance import excesses

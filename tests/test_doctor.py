@@ -29,6 +29,7 @@ def machine(tmp_path: Path, name: str, **changes: object) -> Machine:
         wheels=(),
         results=tmp_path / "results",
         facts=host.read(unpack(name, tmp_path)),
+        cores=2,
         job_cores=(0, 1),
         others_cores=0.0,
         probes=UNASKED,
@@ -52,6 +53,14 @@ def test_a_laptop_has_much_to_be_told_and_each_row_says_what_to_do(tmp_path: Pat
 
 def test_a_machine_that_is_made_ready_is_ok(tmp_path: Path) -> None:
     assert [row.state for row in rows("quiet", machine(tmp_path, "amd-server"))] == ["ok"]
+
+
+def test_too_few_cores_are_a_problem_and_the_rest_is_told_all_the_same(tmp_path: Path) -> None:
+    [*_, row] = rows("quiet", machine(tmp_path, "amd-server", job_cores=(0,)))
+
+    assert row.state == "problem"
+    assert row.found == "a job has 2 cores, and this process may use 1"
+    assert "limits.cores" in row.remedy
 
 
 def test_without_an_engine_it_says_what_was_tried(

@@ -21,7 +21,7 @@ LINES = (
     ("acceptance",),
     ("view", "conform", "doctor", "selftest"),
     ("session",),
-    ("abreast",),
+    ("abreast", "request"),
     ("execute", "report", "images"),
     ("watching", "reproduce"),
     ("backends", "store", "published"),
