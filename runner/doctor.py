@@ -6,8 +6,8 @@ CHECKS. Nothing is changed: the remedies are for the user to choose.
 
 from __future__ import annotations
 
-import shutil
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
