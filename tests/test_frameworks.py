@@ -38,8 +38,8 @@ MUST = (
 LACKS = (Status.BASE_UNAVAILABLE, Status.UNAVAILABLE)
 
 
-def required() -> bool:
-    return "frameworks" in os.environ.get("RUNNER_REQUIRE", "").split(",")
+def required(what: str = "frameworks") -> bool:
+    return what in os.environ.get("RUNNER_REQUIRE", "").split(",")
 
 
 @pytest.fixture(scope="module", params=LAUNCHES)

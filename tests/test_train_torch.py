@@ -70,10 +70,15 @@ class PyTorch:
         return said
 
 
-@pytest.fixture(scope="module", params=["pytorch-1.0.1", "pytorch-2.13.0"])
+NEWEST = "pytorch-2.13.0"
+
+
+@pytest.fixture(scope="module", params=["pytorch-1.0.1", NEWEST])
 def pytorch(request: pytest.FixtureRequest) -> PyTorch:
     if not required():
         pytest.skip("training takes minutes: RUNNER_REQUIRE=frameworks asks for it")
+    if request.param != NEWEST and not required("releases"):
+        pytest.skip(f"{request.param} takes minutes more: RUNNER_REQUIRE=releases asks for it")
     image = config.load_images(ROOT)[str(request.param)]
     backend = connect("process", ROOT, ())
     limits = BuildLimits(timeout_s=1800, silence_s=600)
