@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from runner import image_commands, published_commands, report_commands, trust_commands
 from runner.errors import RunnerError
+from runner.launching import launch, request_of, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,54 +144,23 @@ def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 - signal's o
     raise KeyboardInterrupt
 
 
-def _say(console: Console, text: str) -> None:
-    """Print plain text: wrapped at words on a terminal, a line as it is elsewhere."""
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
-
-
 def _matrix(asked: argparse.Namespace, console: Console) -> int:
-    from runner import session
-    from runner.request import Request, plan_request
-    from runner.view import view
+    from runner.request import plan_request
 
-    words = tuple(sys.argv[1:])
-    request = Request(
-        matrix=asked.matrix,
-        suite=asked.suite,
-        profile=asked.profile,
-        only=tuple(asked.only),
-        launches=asked.launches,
-        resume=asked.resume,
-        cifar10=asked.cifar10,
-        results=asked.results,
-        backend=asked.backend,
-        wheels=tuple(asked.wheels),
-        command=("runner", *words),
-        keep_disturbed=asked.keep_disturbed,
-        gpus=tuple(asked.gpu),
-    )
-    planned = plan_request(request)
+    planned = plan_request(request_of(asked))
     if asked.dry_run:
         return _show_plan(planned, console)
-    connected = session.connect_backend(asked.backend, planned.root, asked.wheels)
-    _say(console, f"backend {connected.backend.name}: {connected.reason}")
-    for sentence in connected.backend.sweep():
-        _say(console, sentence)
-    counts = f"{len(planned.plan.cells)} cells, {len(planned.jobs)} jobs"
-    _say(console, f"suite {planned.suite.name}, profile {planned.profile}: {counts}")
-    with view(console) as observer:
-        folder = session.carry_out(planned, connected, observer)
-    return report_commands.show_run(folder, console)
+    return report_commands.show_run(launch(planned, asked, console), console)
 
 
 def _show_plan(planned: Planned, console: Console) -> int:
     jobs = planned.jobs
     for number, job in enumerate(jobs, start=1):
-        _say(console, f"{number:4d}  {job.cell.label}  launch {job.launch + 1}")
+        say(console, f"{number:4d}  {job.cell.label}  launch {job.launch + 1}")
     for skip in planned.plan.skips:
-        _say(console, f"   -  {skip.cell.label}  skipped: {skip.reason}")
+        say(console, f"   -  {skip.cell.label}  skipped: {skip.reason}")
     images = {cell.image for cell in planned.plan.cells}
-    _say(
+    say(
         console,
         f"{len(planned.plan.cells)} cells of {len(images)} images, {len(jobs)} jobs, "
         f"{len(planned.plan.skips)} skipped; profile {planned.profile}",
@@ -217,10 +187,10 @@ def _conform(asked: argparse.Namespace, console: Console) -> int:
 
     root = asked.root.resolve()
     connected = session.connect_backend(asked.backend, root, asked.wheels)
-    _say(console, f"backend {connected.backend.name}: {connected.reason}")
+    say(console, f"backend {connected.backend.name}: {connected.reason}")
     failed = 0
     for report in conform.conform(asked.names, root, connected.backend):
-        _say(console, report.text())
+        say(console, report.text())
         failed += not report.passed
     return EXIT_INCOMPLETE if failed else EXIT_OK
 

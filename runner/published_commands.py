@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigurationError
+from runner.launching import launch, request_of, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,10 +100,6 @@ def _add_root(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
-
-
 def _published(asked: argparse.Namespace, console: Console) -> int:
     """Print what is published as a page: drawn on a terminal, Markdown elsewhere."""
     from runner import published
@@ -174,7 +170,7 @@ def _reproduce(asked: argparse.Namespace, console: Console) -> int:
     made = reproduce(document, suite, run, records, protocols=protocols, margin=margin)
     if asked.format == "text":
         _show(made, choice, console)
-        _say(console, f"run: {folder}")
+        say(console, f"run: {folder}")
     else:
         console.file.write(_rendered(asked.format, made, choice))
     return OK if session.is_whole(run.cells, records) else INCOMPLETE
@@ -227,35 +223,10 @@ def _launch(
     console: Console,
 ) -> Path:
     """Launch what the chosen numbers need, and return the run's folder."""
-    from runner import session
-    from runner.request import Request, plan_request
-    from runner.view import view
+    from runner.request import plan_request
 
-    request = Request(
-        matrix=asked.matrix,
-        suite=asked.suite,
-        profile=asked.profile,
-        only=tuple(asked.only),
-        launches=asked.launches,
-        resume=asked.resume,
-        cifar10=asked.cifar10,
-        results=asked.results,
-        backend=asked.backend,
-        wheels=tuple(asked.wheels),
-        command=("runner", *sys.argv[1:]),
-        keep_disturbed=asked.keep_disturbed,
-        each=asked.each,
-        gpus=tuple(asked.gpu),
-    )
-    planned = _narrowed(plan_request(request), document, choice, protocols)
-    connected = session.connect_backend(asked.backend, planned.root, asked.wheels)
-    _say(console, f"backend {connected.backend.name}: {connected.reason}")
-    for sentence in connected.backend.sweep():
-        _say(console, sentence)
-    counts = f"{len(planned.plan.cells)} cells, {len(planned.jobs)} jobs"
-    _say(console, f"suite {planned.suite.name}, profile {planned.profile}: {counts}")
-    with view(console) as observer:
-        return session.carry_out(planned, connected, observer)
+    request = request_of(asked, each=asked.each)
+    return launch(_narrowed(plan_request(request), document, choice, protocols), asked, console)
 
 
 def _narrowed(
@@ -299,7 +270,7 @@ def _show(made: Reproduction, choice: Choice, console: Console) -> None:
         console.print()
         console.print(section.heading, style="bold", markup=False, highlight=False)
         for line in section.lines:
-            _say(console, f"- {line}")
+            say(console, f"- {line}")
         grid = section.grid
         if grid is None:
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigurationError, RunnerError
+from runner.launching import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,10 +84,6 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
     )
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
-
-
 def _compare(asked: argparse.Namespace, console: Console) -> int:
     from runner.report import comparison
 
@@ -96,7 +93,7 @@ def _compare(asked: argparse.Namespace, console: Console) -> int:
     else:
         console.print(comparison.rich_table(found))
         for line in comparison.notes(found):
-            _say(console, f"- {line}")
+            say(console, f"- {line}")
     hit = any(row.verdict in asked.fail_on for row in found.rows)
     return FOUND if hit else OK
 
@@ -185,12 +182,12 @@ def _selftest(asked: argparse.Namespace, console: Console) -> int:
             outside,
             pairs=asked.launches,
             cores=asked.cores,
-            say=lambda line: _say(console, line),
+            say=lambda line: say(console, line),
         )
     except PrepareError as error:
         msg = f"{image.name}: {error.status}: {error}"
         raise RunnerError(msg) from None
-    _say(console, found.text())
+    say(console, found.text())
     return OK
 
 

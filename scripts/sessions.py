@@ -14,6 +14,46 @@ import training
 Outcome = collections.namedtuple("Outcome", "loss logits labels")
 
 
+# What a script on TensorFlow 1 does whichever its library, and what it adds for epochs.
+ABLE = {
+    "optimizer": ("rmsprop", "sgd", "adam"),
+    "mode": ("native", "graph"),
+    "adam_epsilon": True,
+    "dropout": ("network", "none", "keep-prob", "after-dense"),
+    "initial_weights": ("seeded", "library"),
+    "input": ("random", "zeros"),
+    "labels": ("random", "zeros"),
+    "metrics": ("none", "accuracy"),
+    "pool_padding": ("valid", "same"),
+    "rmsprop_rho": True,
+}
+ABLE_IN_EPOCHS = {
+    "drop_remainder": True,
+    "epochs": True,
+    "images": True,
+    "validation": ("none", "first-400-of-training", "training-images"),
+    "validation_in_timer": True,
+}
+
+
+def ask(job, *more):
+    """Return the Training of a job of a library on TensorFlow 1.
+
+    Args:
+        more: dicts as `able` of `training.ask`, beside ABLE.
+    """
+    able = dict(ABLE)
+    for own in more:
+        able.update(own)
+    return training.ask(
+        job,
+        compilers=("default",),
+        layouts=("native", "channels_last"),
+        protocols=("fair", "as-published"),
+        able=able,
+    )
+
+
 def greet(job, data, asked, framework, version):
     """Say hello for a library on TensorFlow, which is imported."""
     job.hello(

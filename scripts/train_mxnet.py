@@ -5,8 +5,6 @@ Initial weights are Glorot uniform from `data`, the same in every framework; dro
 MXNet's own generator. The Trainer divides the slopes by the batch, so the loss is a mean.
 """
 
-import ctypes
-
 import bench
 import networks
 import training
@@ -17,7 +15,7 @@ def train(job):
     with job.phase("import"):
         import mxnet
         import data
-    threads, source = count_threads()
+    threads, source = training.openmp_threads(("libgomp",))
     job.hello(
         framework="mxnet",
         framework_version=mxnet.__version__,
@@ -61,15 +59,6 @@ def train(job):
     job.check("parameters", sum(int(data.numpy.prod(p.shape)) for p in trained))
     job.check("output_shape", list(shapes[0]))
     job.check("optimizer", describe_optimizer(asked.optimizer, trainer.optimizer))
-
-
-def count_threads():
-    """Return how many threads OpenMP gives MXNet, and where that was read; None if it has none."""
-    with open("/proc/self/maps") as maps:
-        paths = sorted({line.split()[-1] for line in maps if "libgomp" in line})
-    if not paths:
-        return None, "no libgomp among the loaded libraries"
-    return ctypes.CDLL(paths[0]).omp_get_max_threads(), "omp_get_max_threads() of libgomp"
 
 
 def build(nn, data, network, seed):

@@ -5,8 +5,6 @@ weights are Glorot uniform from `data`, the same in every framework; dropout dra
 own generator.
 """
 
-import ctypes
-
 import bench
 import networks
 import training
@@ -18,7 +16,7 @@ def train(job):
         import paddle
         import data
     paddle.set_device("cpu")
-    threads, source = count_threads()
+    threads, source = training.openmp_threads(("libiomp5", "libgomp"))
     job.hello(
         framework="paddle",
         framework_version=paddle.__version__,
@@ -52,16 +50,6 @@ def train(job):
     job.check("parameters", sum(int(p.size) for p in model.parameters() if not p.stop_gradient))
     job.check("output_shape", list(shapes[0]))
     job.check("optimizer", describe_optimizer(asked.optimizer, optimizer))
-
-
-def count_threads():
-    """Return how many threads OpenMP gives Paddle, and where that was read; None if it has none."""
-    with open("/proc/self/maps") as maps:
-        loaded = {line.split()[-1] for line in maps}
-    for name in ("libiomp5", "libgomp"):
-        for path in sorted(path for path in loaded if name in path):
-            return ctypes.CDLL(path).omp_get_max_threads(), "omp_get_max_threads() of %s" % name
-    return None, "no OpenMP among the loaded libraries"
 
 
 def build(paddle, data, network, seed):

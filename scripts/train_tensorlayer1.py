@@ -13,36 +13,10 @@ and that loss and accuracy are told.
 import bench
 import networks
 import sessions
-import training
-
-ABLE = {
-    "optimizer": ("rmsprop", "sgd", "adam"),
-    "mode": ("native", "graph"),
-    "adam_epsilon": True,
-    "drop_remainder": True,
-    "dropout": ("network", "none", "keep-prob", "after-dense"),
-    "epochs": True,
-    "images": True,
-    "initial_weights": ("seeded", "library"),
-    "input": ("random", "zeros"),
-    "labels": ("random", "zeros"),
-    "metrics": ("none", "accuracy"),
-    "pool_padding": ("valid", "same"),
-    "rmsprop_rho": True,
-    "second_forward": True,
-    "validation": ("none", "first-400-of-training", "training-images"),
-    "validation_in_timer": True,
-}
 
 
 def train(job):
-    asked = training.ask(
-        job,
-        compilers=("default",),
-        layouts=("native", "channels_last"),
-        protocols=("fair", "as-published"),
-        able=ABLE,
-    )
+    asked = sessions.ask(job, sessions.ABLE_IN_EPOCHS, {"second_forward": True})
     with job.phase("import"):
         import tensorflow
         import tensorlayer

@@ -17,31 +17,10 @@ the graph, as its script did.
 import bench
 import networks
 import sessions
-import training
-
-ABLE = {
-    "optimizer": ("rmsprop", "sgd", "adam"),
-    "mode": ("native", "graph"),
-    "adam_epsilon": True,
-    "dropout": ("network", "none", "keep-prob", "after-dense"),
-    "initial_weights": ("seeded", "library"),
-    "input": ("random", "zeros"),
-    "labels": ("random", "zeros"),
-    "metrics": ("none", "accuracy"),
-    "pool_padding": ("valid", "same"),
-    "preprocess": True,
-    "rmsprop_rho": True,
-}
 
 
 def train(job):
-    asked = training.ask(
-        job,
-        compilers=("default",),
-        layouts=("native", "channels_last"),
-        protocols=("fair", "as-published"),
-        able=ABLE,
-    )
+    asked = sessions.ask(job, {"preprocess": True})
     as_published = job.settings.protocol == "as-published"
     with job.phase("import"):
         import tensorpack  # before TensorFlow, whose switches it sets

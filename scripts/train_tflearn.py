@@ -18,34 +18,9 @@ import networks
 import sessions
 import training
 
-ABLE = {
-    "optimizer": ("rmsprop", "sgd", "adam"),
-    "mode": ("native", "graph"),
-    "adam_epsilon": True,
-    "conversion_in_timer": True,
-    "drop_remainder": True,
-    "dropout": ("network", "none", "keep-prob", "after-dense"),
-    "epochs": True,
-    "images": True,
-    "initial_weights": ("seeded", "library"),
-    "input": ("random", "zeros"),
-    "labels": ("random", "zeros"),
-    "metrics": ("none", "accuracy"),
-    "pool_padding": ("valid", "same"),
-    "rmsprop_rho": True,
-    "validation": ("none", "first-400-of-training", "training-images"),
-    "validation_in_timer": True,
-}
-
 
 def train(job):
-    asked = training.ask(
-        job,
-        compilers=("default",),
-        layouts=("native", "channels_last"),
-        protocols=("fair", "as-published"),
-        able=ABLE,
-    )
+    asked = sessions.ask(job, sessions.ABLE_IN_EPOCHS, {"conversion_in_timer": True})
     as_published = job.settings.protocol == "as-published"
     with job.phase("import"):
         import pkg_resources

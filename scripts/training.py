@@ -205,6 +205,22 @@ def hold_precision(precision, errors):
     return said
 
 
+def openmp_threads(names):
+    """Return how many threads OpenMP gives this process, and where that was read.
+
+    Args:
+        names: of OpenMP libraries; the first that is loaded is asked. Without one: (None, why).
+    """
+    import ctypes  # most scripts have no use for it, and start-up is timed
+
+    with open("/proc/self/maps") as maps:
+        loaded = {line.split()[-1] for line in maps}
+    for name in names:
+        for path in sorted(path for path in loaded if name in path):
+            return ctypes.CDLL(path).omp_get_max_threads(), "omp_get_max_threads() of %s" % name
+    return None, "no %s among the loaded libraries" % " or ".join(names)
+
+
 def optimizer_words(name, learning_rate, rho=None, epsilon=None, where="", betas=BETAS):
     """Return the check `optimizer`, from what the framework's own object holds.
 

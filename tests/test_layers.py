@@ -18,6 +18,7 @@ LINES = (
     ("image_commands", "published_commands", "report_commands", "trust_commands"),
     ("reproduce_json",),
     ("reproduce_text",),
+    ("launching",),
     ("acceptance",),
     ("view", "conform", "doctor", "selftest"),
     ("session",),
