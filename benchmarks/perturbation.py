@@ -3,92 +3,218 @@
     python -m benchmarks.perturbation [--image NAME] [--pairs 10] [--what sampler]
                                       [--cores 1] [--output FILE]
 
-`runner`: watched as always, against a bare `docker run` of the very same command. `sampler`:
-watched as always (control group read ten times a second, the machine's load at both edges),
-against launches that the runner only reads to their end. Which goes first alternates. The
-ratio is that of the step times, with its interval over pairs. `--cores` leaves the others to
-the runner, where there are any. Raw seconds go to FILE as JSON.
+`runner`: watched as always, against a bare `docker run` of the very same command. Which goes
+first alternates. `sampler`: within one long launch the control group is read as in every job
+(ten times a second) for two seconds, not read for two, and so on; the steps that lie in either
+are compared, so that what differs between launches is no part of it. The ratio is that of the
+step times, with its interval over pairs. `--cores` leaves the others to the runner, where there
+are any. Raw seconds go to FILE as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runner import contract, session
-from runner.backends import Backend
+from runner.backends import Backend, Running
 from runner.config import load_images, wheel_folders
 from runner.contract import Listener, Transcript
 from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling, Tolerance
 from runner.request import choose_cores
 from runner.stats.compare import compare_pairs
+from runner.telemetry import cgroup
 from runner.telemetry.disturbance import excesses
+from runner.telemetry.sampler import MemorySampler
 from runner.watching import watch
 from runner.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {"cifar10-cnn": (5, 30), "vgg16": (2, 8)}
+LONG_STEPS = {"cifar10-cnn": (5, 500), "vgg16": (2, 80)}
+WINDOW_S = 2.0
 
 
-def measure(
-    backend: Backend,
-    environment: Environment,
-    workload: str,
-    pairs: int,
-    what: str,
-    cores: tuple[int, ...],
-) -> dict[str, Any]:
-    """Print the ratio of watched to bare, or to unsampled, step times of one workload."""
-    plain = {"runner": "bare", "sampler": "unsampled"}[what]
-    warmup, steps = STEPS[workload]
-    limits = Limits(memory_bytes=8 * 1024**3, cores=len(cores))
-    cell = Cell(
-        suite="perturbation",
-        image=environment.image.name,
-        workload=workload,
-        protocol="fair",
-        parameters=WORKLOADS[workload].defaults(),
-    )
-    sampling = Sampling(
-        launches=pairs, warmup_steps=warmup, measure_steps=steps, measure_limit_s=600
-    )
-    job = Job(id=workload, cell=cell, launch=0, sampling=sampling, limits=limits, cores=cores)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What is launched, and where."""
+
+    backend: Backend
+    environment: Environment
+    workload: str
+    pairs: int
+    cores: tuple[int, ...]
+
+    def launch(self, label: str, warmup: int, steps: int) -> Launch:
+        """Return one launch of so many steps."""
+        limits = Limits(memory_bytes=8 * 1024**3, cores=len(self.cores))
+        cell = Cell(
+            suite="perturbation",
+            image=self.environment.image.name,
+            workload=self.workload,
+            protocol="fair",
+            parameters=WORKLOADS[self.workload].defaults(),
+        )
+        sampling = Sampling(
+            launches=self.pairs, warmup_steps=warmup, measure_steps=steps, measure_limit_s=600
+        )
+        job = Job(id=label, cell=cell, launch=0, sampling=sampling, limits=limits, cores=self.cores)
+        return Launch(
+            id=f"perturbation-{self.workload}-{label}-{os.getpid()}",
+            environment=self.environment,
+            variables=contract.variables(job),
+            limits=limits,
+            cores=self.cores,
+        )
+
+
+def against_bare(setting: Setting) -> dict[str, Any]:
+    """Measure launches under the runner beside bare ones, in pairs."""
     watched, bare, disturbed = [], [], 0
     command: tuple[str, ...] = ()
-    for pair in range(pairs):
-        for kind in ("watched", plain) if pair % 2 == 0 else (plain, "watched"):
-            launch = Launch(
-                id=f"perturbation-{workload}-{pair}-{kind}-{os.getpid()}",
-                environment=environment,
-                variables=contract.variables(job),
-                limits=limits,
-                cores=cores,
-            )
+    for pair in range(setting.pairs):
+        for kind in ("watched", "bare") if pair % 2 == 0 else ("bare", "watched"):
             if kind == "watched":
-                seen = watch(launch, backend, io.BytesIO())
+                launch = setting.launch(str(pair), *STEPS[setting.workload])
+                seen = watch(launch, setting.backend, io.BytesIO())
                 command = seen.command
                 watched.append(_steps(seen.said))
                 disturbed += bool(excesses(seen.load, seen.gpu, Tolerance()))
-            elif kind == "unsampled":
-                bare.append(_steps(watch(launch, backend, io.BytesIO(), looking=False).said))
             else:
                 bare.append(_steps(_bare(command)))
-    found = compare_pairs(bare, watched, margin={"runner": 0.02, "sampler": 0.005}[what])
+    print(f"{disturbed} of the watched launches were disturbed")
+    return _compared(setting, "watched", watched, "bare", bare, margin=0.02)
+
+
+def against_unread(setting: Setting) -> dict[str, Any]:
+    """Measure steps while the control group is read beside steps while it is not."""
+    read, unread = [], []
+    for pair in range(setting.pairs):
+        noting = _Noting(setting.backend)
+        begun: list[float] = []
+
+        def heard(what: object, begun: list[float] = begun) -> None:
+            if what == "begin measure":
+                begun.append(time.monotonic())
+
+        launch = setting.launch(str(pair), *LONG_STEPS[setting.workload])
+        with _read_in_turns(noting, setting.cores, first=pair % 2 == 0) as windows:
+            said = watch(launch, noting, io.BytesIO(), heard, looking=False).said
+        steps = _steps(said)
+        ends = begun[-1] + np.cumsum(steps)
+        inside = [
+            [
+                step
+                for step, end in zip(steps, ends.tolist(), strict=True)
+                if any(
+                    w.read == kind and w.begin_s <= end - step and end <= w.end_s for w in windows
+                )
+            ]
+            for kind in (True, False)
+        ]
+        read.append(inside[0])
+        unread.append(inside[1])
+    return _compared(setting, "read", read, "unread", unread, margin=0.005)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A stretch of time, in seconds of the monotonic clock, and whether was read in it."""
+
+    begin_s: float
+    end_s: float
+    read: bool
+
+
+class _Noting:
+    """A backend that keeps what it started, for others to look at."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.name = backend.name
+        self.describe = backend.describe
+        self.sweep = backend.sweep
+        self.prepare = backend.prepare
+        self._backend = backend
+        self.running: Running | None = None
+
+    def start(self, launch: Launch) -> Running:
+        self.running = self._backend.start(launch)
+        return self.running
+
+
+@contextlib.contextmanager
+def _read_in_turns(
+    noting: _Noting, cores: tuple[int, ...], *, first: bool
+) -> Iterator[list[Window]]:
+    """Read what is running and do not, in turns; the list is whole once the block has ended."""
+    windows: list[Window] = []
+    ended = threading.Event()
+
+    def turns() -> None:
+        while noting.running is None:
+            if ended.wait(WINDOW_S):
+                return
+        folders = noting.running.cgroup
+        assert folders is not None, "no control group is seen from here"
+        reading = first
+        with cgroup.Reader(folders) as reader:
+            while not ended.is_set():
+                sampler = MemorySampler(reader.memory, "", job_cores=cores)
+                if reading:
+                    sampler.start()
+                begin_s = time.monotonic()
+                ended.wait(WINDOW_S)
+                end_s = time.monotonic()
+                sampler.stop()
+                windows.append(Window(begin_s=begin_s, end_s=end_s, read=reading))
+                reading = not reading
+
+    thread = threading.Thread(target=turns)
+    thread.start()
+    try:
+        yield windows
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _compared(
+    setting: Setting,
+    name: str,
+    steps: Sequence[Sequence[float]],
+    base_name: str,
+    base: Sequence[Sequence[float]],
+    margin: float,
+) -> dict[str, Any]:
+    """Print the ratio with its interval; return the raw seconds."""
+    found = compare_pairs(base, steps, margin=margin)
     interval = found.method
     if found.low is not None:
         interval = f"{found.level:.0%} interval {found.low:.4f} to {found.high:.4f}"
     print(
-        f"{workload}: watched {found.value * 1e3:.2f} ms, {plain} {found.base_value * 1e3:.2f} ms "
-        f"a step, {pairs} launches each; ratio {found.ratio:.4f}, {interval}: {found.verdict} "
-        f"within {found.margin:.1%}; {disturbed} of the watched launches were disturbed"
+        f"{setting.workload}: {name} {found.value * 1e3:.2f} ms, {base_name} "
+        f"{found.base_value * 1e3:.2f} ms a step, {setting.pairs} pairs; ratio {found.ratio:.4f}, "
+        f"{interval}: {found.verdict} within {found.margin:.1%}"
     )
-    return {"workload": workload, "cores": cores, "watched_s": watched, f"{plain}_s": bare}
+    return {
+        "workload": setting.workload,
+        "cores": setting.cores,
+        f"{name}_s": steps,
+        f"{base_name}_s": base,
+    }
 
 
 def _bare(command: tuple[str, ...]) -> Transcript:
@@ -119,8 +245,17 @@ def main() -> None:
     image = load_images(ROOT)[asked.image]
     environment = backend.prepare(image, BuildLimits(), lambda _: None)
     cores = tuple(asked.cores or choose_cores(2))
+    measure = {"runner": against_bare, "sampler": against_unread}[asked.what]
     found = [
-        measure(backend, environment, workload, asked.pairs, asked.what, cores)
+        measure(
+            Setting(
+                backend=backend,
+                environment=environment,
+                workload=workload,
+                pairs=asked.pairs,
+                cores=cores,
+            )
+        )
         for workload in asked.workload or STEPS
     ]
     if asked.output:

@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import reference_files  # beside this file, where MkDocs looks for what a hook imports
+from reference_files import cell, sentence
 
 from runner import cli, model
 from runner.report import words
@@ -27,8 +29,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "cli.md": cli_page(),
         "schema.md": schema_page(),
-        **{f"schemas/{name}.schema.json": text for name, text in schemas().items()},
+        "files.md": reference_files.files_page(),
+        "workloads.md": reference_files.workloads_page(),
     }
+    for name, text in (schemas() | reference_files.schemas()).items():
+        pages[f"schemas/{name}.schema.json"] = text
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -42,7 +47,7 @@ def cli_page() -> str:
     top = cli.parser()
     parts = ["# Command line", str(top.description), "", *_exit_statuses()]
     for name, command in _commands(top, "runner"):
-        parts += ["", f"## {name}", "", _sentence(command.description or ""), ""]
+        parts += ["", f"## {name}", "", sentence(command.description or ""), ""]
         parts += ["```", _usage(command, name), "```", "", *_arguments(command)]
     return "\n".join(parts) + "\n"
 
@@ -73,10 +78,6 @@ def _commands(
             yield from below or [(f"{name} {word}", command)]
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text and not text.endswith(".") else text
-
-
 def _usage(command: argparse.ArgumentParser, name: str) -> str:
     named = [a for a in command._actions if not a.option_strings]
     return " ".join([name, *(_placeholder(action) for action in named), "[OPTIONS]"])
@@ -94,16 +95,12 @@ def _arguments(command: argparse.ArgumentParser) -> list[str]:
             continue
         takes = action.nargs != 0
         shown = ", ".join(f"`{option}`" for option in action.option_strings)
-        value = f"`{_cell(_placeholder(action))}`" if takes else ""
+        value = f"`{cell(_placeholder(action))}`" if takes else ""
         choices = f" One of {', '.join(map(str, action.choices))}." if action.choices else ""
         default = "" if action.default in (None, [], False, "") else f"`{action.default}`"
-        text = _sentence(action.help or "") + choices
-        lines.append(f"| {' '.join(filter(None, (shown, value)))} | {_cell(text)} | {default} |")
+        text = sentence(action.help or "").replace("%%", "%") + choices
+        lines.append(f"| {' '.join(filter(None, (shown, value)))} | {cell(text)} | {default} |")
     return lines
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("%%", "%")
 
 
 # ------------------------------------------------------------------------------------ records
@@ -143,7 +140,7 @@ def schema_page() -> str:
         parts += ["| field | type | meaning |", "|---|---|---|"]
         told = _attributes(kind)
         for one in fields(kind):
-            meaning = _cell(told.get(one.name, ""))
+            meaning = cell(told.get(one.name, ""))
             parts.append(f"| `{one.name}` | {_type(str(one.type))} | {meaning} |")
     return "\n".join(parts) + "\n"
 

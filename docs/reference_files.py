@@ -1,4 +1,4 @@
-"""Pages on the files that people write and the work that they name, made from the code."""
+"""Pages on the files that people write and the work that they name; docs/reference.py adds them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib.resources import files as resources
 from statistics import mode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.parameters import Parameter
 from runner.workloads import WORKLOADS
-
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
 
 Schema = Mapping[str, Any]
 FILES = {
@@ -23,18 +19,9 @@ FILES = {
 }
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages; called by MkDocs."""
-    from mkdocs.structure.files import File
-
-    pages = {
-        "files.md": files_page(),
-        "workloads.md": workloads_page(),
-        **{f"schemas/{name}.schema.json": json.dumps(schema(name), indent=2) for name in FILES},
-    }
-    for path, text in pages.items():
-        files.append(File.generated(config, path, content=text))
-    return files
+def schemas() -> dict[str, str]:
+    """Return the JSON Schemas that the program holds its files to."""
+    return {name: json.dumps(schema(name), indent=2) for name in FILES}
 
 
 def schema(name: str) -> Schema:
@@ -59,7 +46,7 @@ def files_page() -> str:
             if "properties" in inner:
                 parts += ["", f"### {name}.yaml: {part}", ""]
                 about = inner.get("description", "")
-                parts += [f"{about[:1].upper()}{about[1:]}.", ""] if about else []
+                parts += [sentence(about), ""] if about else []
                 parts += ["| key | type | meaning |", "|---|---|---|", *_keys(inner, whole, "")]
     return "\n".join(parts) + "\n"
 
@@ -70,7 +57,7 @@ def _keys(part: Schema, whole: Schema, above: str) -> Iterator[str]:
     for key, one in part["properties"].items():
         star = " (required)" if key in required else ""
         meaning = one.get("description") or _resolved(one, whole).get("description", "")
-        yield f"| `{above}{key}`{star} | {_type(one, whole)} | {_cell(meaning)} |"
+        yield f"| `{above}{key}`{star} | {_type(one, whole)} | {cell(meaning)} |"
         if "properties" in one:
             yield from _keys(one, whole, f"{above}{key}.")
         elif "properties" in one.get("items", {}):
@@ -78,8 +65,11 @@ def _keys(part: Schema, whole: Schema, above: str) -> Iterator[str]:
 
 
 def _resolved(one: Schema, whole: Schema) -> Schema:
-    name = one.get("$ref", "").removeprefix("#/$defs/")
-    found: Schema = whole["$defs"][name] if name else one
+    if "$ref" not in one:
+        return one
+    found = whole
+    for name in one["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
     return found
 
 
@@ -129,7 +119,7 @@ def workloads_page() -> str:
             if one.default != every[one.name].default or one.name == "batch"
         ]
         count = f"{work.parameter_count:,}"
-        parts.append(f"| `{work.name}` | {_cell(work.title)} | {count} | {', '.join(own)} |")
+        parts.append(f"| `{work.name}` | {cell(work.title)} | {count} | {', '.join(own)} |")
     parts += ["", "## Parameters", "", "| parameter | default | values | what | of |"]
     parts.append("|---|---|---|---|---|")
     parts += [_parameter(one) for one in every.values()]
@@ -161,12 +151,21 @@ def _parameter(one: Parameter) -> str:
     if not values:
         values = number if isinstance(one.default, int | float) else "text"
     what = f"{one.help} (`as-published` only)" if one.kind == "switch" else one.help
-    return f"| `{one.name}` | `{_value(one.default)}` | {values} | {_cell(what)} | {of} |"
+    return f"| `{one.name}` | `{_value(one.default)}` | {values} | {cell(what)} | {of} |"
 
 
 def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cell(text: str) -> str:
+# --------------------------------------------------------------------------------------- text
+
+
+def sentence(text: str) -> str:
+    """Return a phrase with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}." if text and not text.endswith(".") else text
+
+
+def cell(text: str) -> str:
+    """Return text as a cell of a Markdown table may hold it."""
     return text.replace("|", "\\|").replace("<", "&lt;")

@@ -77,7 +77,7 @@ def watch(
     Args:
         root: stands for ``/`` where the machine's load is read.
         looking: False: read to its end, but not looked at from outside; there are no figures
-            then. For finding out what the looking costs.
+            then. For finding out what the looking costs (`benchmarks/perturbation`).
         cancelled: tells, from another thread, that the user interrupted.
     """
     started = time.monotonic()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
@@ -25,23 +26,17 @@ from tests.makers import make_record, make_run
 ROOT = Path(__file__).parent.parent
 
 
-def loaded(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    made = importlib.util.module_from_spec(found)
-    found.loader.exec_module(made)
-    return made
+@pytest.fixture(scope="module")
+def reference() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")  # as MkDocs does for a hook
+        yield importlib.import_module("reference")
 
 
 @pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    return loaded("reference")
-
-
-@pytest.fixture(scope="module")
-def files() -> ModuleType:
-    return loaded("reference_files")
+def files(reference: ModuleType) -> ModuleType:
+    found: ModuleType = reference.reference_files
+    return found
 
 
 @pytest.fixture(scope="module")
