@@ -4,8 +4,9 @@
     python -m benchmarks.equal_cells results/RUN
 
 The cells of suite `equal` differ in a learning rate, which costs nothing: every verdict but
-`same` and `ambiguous` between two of one image is a false alarm. Printed twice: each comparison
-by itself at 95 %, and all of an image's corrected as `runner compare` corrects a table.
+`same` and `ambiguous` between two of one image is a false alarm. Printed of each comparison by
+itself at 95 %, and of all of an image's corrected as `runner compare` corrects a table; beside
+them what pyperf's and asv's tests say of the same steps, which take these for independent.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.coverage.alternatives import asv_differs, pyperf_differs
 from runner import cells
 from runner.stats.compare import Comparison, Launches, compare, compare_all
 from runner.stats.estimate import estimate
@@ -31,6 +35,7 @@ def main() -> None:
         good = cells.good(cells.current(found))
         images[good[0].cell.image].append(cells.steady_parts(good).parts)
     alone, corrected = Counter[str](), Counter[str]()
+    alarms = {"pyperf's test": 0, "asv's test": 0}
     for name, sides in sorted(images.items()):
         pairs = list(combinations(sides, 2))
         one_by_one = [compare(base, other) for base, other in pairs]
@@ -39,9 +44,15 @@ def main() -> None:
         print(f"  each by itself: {counted(one_by_one)}; corrected: {counted(together)}")
         alone.update(str(found.verdict) for found in one_by_one)
         corrected.update(str(found.verdict) for found in together)
+        for base, other in pairs:
+            steps = [np.concatenate(side)[None] for side in (base, other)]
+            alarms["pyperf's test"] += int(pyperf_differs(*steps).sum())
+            alarms["asv's test"] += int(asv_differs(*steps).sum())
     for title, verdicts in (("each by itself", alone), ("corrected for their number", corrected)):
         false = verdicts["faster"] + verdicts["slower"]
         print(f"{title}: {false} false alarms in {verdicts.total()}")
+    for title, false in alarms.items():
+        print(f"{title} of all steps: {false} false alarms in {alone.total()}")
 
 
 def said(sides: Sequence[Launches], found: Sequence[Comparison]) -> str:

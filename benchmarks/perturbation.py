@@ -4,11 +4,12 @@
                                       [--cores 1] [--output FILE]
 
 `runner`: watched as always, against a bare `docker run` of the very same command. Which goes
-first alternates. `sampler`: within one long launch the control group is read as in every job
-(ten times a second) for two seconds, not read for two, and so on; the steps that lie in either
-are compared, so that what differs between launches is no part of it. The ratio is that of the
-step times, with its interval over pairs. `--cores` leaves the others to the runner, where there
-are any. Raw seconds go to FILE as JSON.
+first alternates. `sampler`: within long launches the control group is read as in every job (ten
+times a second) for some steps, not read for as many, and so on; each such window is compared
+with the one beside it, so that neither what differs between launches nor what moves the machine's
+speed more slowly is part of it. The ratio is that of the step times, with its interval over
+pairs. `--cores` leaves the others to the runner, where there are any. Raw seconds go to FILE as
+JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -45,7 +47,7 @@ from runner.workloads import WORKLOADS
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {"cifar10-cnn": (5, 30), "vgg16": (2, 8)}
 LONG_STEPS = {"cifar10-cnn": (5, 500), "vgg16": (2, 80)}
-WINDOW_S = 2.0
+WINDOW_S = {"cifar10-cnn": 0.7, "vgg16": 4.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,7 @@ def against_bare(setting: Setting) -> dict[str, Any]:
 def against_unread(setting: Setting) -> dict[str, Any]:
     """Measure steps while the control group is read beside steps while it is not."""
     read, unread = [], []
-    for pair in range(setting.pairs):
+    for launch in range(setting.pairs):
         noting = _Noting(setting.backend)
         begun: list[float] = []
 
@@ -110,24 +112,27 @@ def against_unread(setting: Setting) -> dict[str, Any]:
             if what == "begin measure":
                 begun.append(time.monotonic())
 
-        launch = setting.launch(str(pair), *LONG_STEPS[setting.workload])
-        with _read_in_turns(noting, setting.cores, first=pair % 2 == 0) as windows:
-            said = watch(launch, noting, io.BytesIO(), heard, looking=False).said
+        asked = setting.launch(str(launch), *LONG_STEPS[setting.workload])
+        window_s = WINDOW_S[setting.workload]
+        with _read_in_turns(noting, setting.cores, window_s) as windows:
+            said = watch(asked, noting, io.BytesIO(), heard, looking=False).said
         steps = _steps(said)
-        ends = begun[-1] + np.cumsum(steps)
-        inside = [
-            [
-                step
-                for step, end in zip(steps, ends.tolist(), strict=True)
-                if any(
-                    w.read == kind and w.begin_s <= end - step and end <= w.end_s for w in windows
-                )
-            ]
-            for kind in (True, False)
-        ]
-        read.append(inside[0])
-        unread.append(inside[1])
+        ends = (begun[-1] + np.cumsum(steps)).tolist()
+        for one, other in zip(windows[::2], windows[1::2], strict=False):
+            inside = {w.read: _inside(w, steps, ends) for w in (one, other)}
+            if all(inside.values()):
+                read.append(inside[True])
+                unread.append(inside[False])
     return _compared(setting, "read", read, "unread", unread, margin=0.005)
+
+
+def _inside(window: Window, steps: Sequence[float], ends: Sequence[float]) -> list[float]:
+    """Return the steps that lie in the window from their start to their end."""
+    return [
+        step
+        for step, end in zip(steps, ends, strict=True)
+        if window.begin_s <= end - step and end <= window.end_s
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,30 +162,33 @@ class _Noting:
 
 @contextlib.contextmanager
 def _read_in_turns(
-    noting: _Noting, cores: tuple[int, ...], *, first: bool
+    noting: _Noting, cores: tuple[int, ...], window_s: float
 ) -> Iterator[list[Window]]:
-    """Read what is running and do not, in turns; the list is whole once the block has ended."""
+    """Read what is running and do not; in pairs, of which every other begins with either.
+
+    The list is whole once the block has ended.
+    """
     windows: list[Window] = []
     ended = threading.Event()
 
     def turns() -> None:
         while noting.running is None:
-            if ended.wait(WINDOW_S):
+            if ended.wait(window_s):
                 return
         folders = noting.running.cgroup
         assert folders is not None, "no control group is seen from here"
-        reading = first
         with cgroup.Reader(folders) as reader:
-            while not ended.is_set():
+            for reading in itertools.cycle((True, False, False, True)):
+                if ended.is_set():
+                    return
                 sampler = MemorySampler(reader.memory, "", job_cores=cores)
                 if reading:
                     sampler.start()
                 begin_s = time.monotonic()
-                ended.wait(WINDOW_S)
+                ended.wait(window_s)
                 end_s = time.monotonic()
                 sampler.stop()
                 windows.append(Window(begin_s=begin_s, end_s=end_s, read=reading))
-                reading = not reading
 
     thread = threading.Thread(target=turns)
     thread.start()
@@ -206,7 +214,7 @@ def _compared(
         interval = f"{found.level:.0%} interval {found.low:.4f} to {found.high:.4f}"
     print(
         f"{setting.workload}: {name} {found.value * 1e3:.2f} ms, {base_name} "
-        f"{found.base_value * 1e3:.2f} ms a step, {setting.pairs} pairs; ratio {found.ratio:.4f}, "
+        f"{found.base_value * 1e3:.2f} ms a step, {len(steps)} pairs; ratio {found.ratio:.4f}, "
         f"{interval}: {found.verdict} within {found.margin:.1%}"
     )
     return {

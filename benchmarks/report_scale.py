@@ -61,7 +61,7 @@ def stages(folder: Path) -> dict[str, float]:
     """Load a run and print its table, once, in this process; return CPU seconds of each."""
     gc.disable()  # as the command does
     started = time.process_time()
-    run, records = store.load_run(folder), store.load_records(folder)
+    run, records = store.load_run(folder), store.load_records(folder, for_table=True)
     loaded = time.process_time()
     text = formats.markdown(table.build(run, records))
     done = time.process_time()

@@ -11,8 +11,13 @@ from runner.stats.steady import SteadyParts, find_all_steady_parts
 def by_cell(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return the records of each cell, by its label, oldest first."""
     found: dict[str, list[Record]] = {}
+    # Records of a cell mostly share it (see ``store``), and a label takes time to put together.
+    lists: dict[int, list[Record]] = {}
     for record in records:
-        found.setdefault(record.cell.label, []).append(record)
+        own = lists.get(id(record.cell))
+        if own is None:
+            own = lists[id(record.cell)] = found.setdefault(record.cell.label, [])
+        own.append(record)
     return found
 
 

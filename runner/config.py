@@ -161,6 +161,7 @@ def _suite(
         budget_s=data.get("budget_s"),
         published=data.get("published", ""),
         batches=data.get("batches", {}),
+        stand_ins=data.get("stand_ins", {}),
         profiles={
             profile: _sampling({**profiles[profile], **changes})
             for profile, changes in data.get("profiles", {}).items()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.model import Hello, Job, Phase, Samples, Scalar
+from runner.model import Communication, Hello, Job, Phase, Samples, Scalar
 
 VERSION = 1
 PREFIX = "RUNNER_"
@@ -67,6 +67,7 @@ class Transcript:
     samples: tuple[Samples, ...] = ()
     checks: dict[str, Any] = field(default_factory=dict)
     allocator_peak_bytes: int | None = None
+    communication: Communication | None = None
     error: ScriptError | None = None
     finished: bool = False
     problems: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ class Listener:
         self._samples: list[Samples] = []
         self._checks: dict[str, Any] = {}
         self._allocator: int | None = None
+        self._communication: Communication | None = None
         self._error: ScriptError | None = None
         self._finished = False
         self._problems: list[str] = []
@@ -138,6 +140,7 @@ class Listener:
             samples=tuple(self._samples),
             checks=dict(self._checks),
             allocator_peak_bytes=self._allocator,
+            communication=self._communication,
             error=self._error,
             finished=self._finished,
             problems=tuple(problems),
@@ -178,6 +181,8 @@ class Listener:
                 self._checks[str(event["name"])] = event["value"]
             case "memory":
                 self._allocator = int(event["allocator_peak_bytes"])
+            case "communication":
+                self._communication = _communication(event)
             case "result":
                 self._finished = True
             case "error":
@@ -228,11 +233,30 @@ def _samples(event: Mapping[str, Any]) -> Samples:
         warmup_s=tuple(number(value) for value in event["warmup_s"]),
         measured_s=tuple(number(value) for value in event["measured_s"]),
     )
-    for value in (samples.first_s, *samples.warmup_s, *samples.measured_s):
+    _hold_timings(samples.first_s, *samples.warmup_s, *samples.measured_s)
+    return samples
+
+
+def _communication(event: Mapping[str, Any]) -> Communication:
+    told = Communication(
+        reduced_bytes=int(event["reduced_bytes"]),
+        alone_s=tuple(number(value) for value in event["alone_s"]),
+        all_reduce_s=tuple(number(value) for value in event["all_reduce_s"]),
+        probe_bytes=int(event["probe_bytes"]),
+        probe_s=tuple(number(value) for value in event["probe_s"]),
+    )
+    _hold_timings(*told.alone_s, *told.all_reduce_s, *told.probe_s)
+    if min(told.reduced_bytes, told.probe_bytes, len(told.alone_s), len(told.probe_s)) < 1:
+        msg = "reduced_bytes, probe_bytes, alone_s and probe_s must all be above 0 or not empty"
+        raise ValueError(msg)
+    return told
+
+
+def _hold_timings(*seconds: float) -> None:
+    for value in seconds:
         if not (math.isfinite(value) and value > 0):
             msg = f"a timing must be finite and above 0 seconds, found {value!r}"
             raise ValueError(msg)
-    return samples
 
 
 def _short(line: bytes, limit: int = 120) -> str:

@@ -268,6 +268,7 @@ def launch_one(
         cpu_s=watched.cpu_s,
         load=watched.load,
         gpu=watched.gpu,
+        communication=said.communication,
         log=f"{log_path.parent.name}/{log_path.name}",
     )
     return record, watched.ended.cause == "interrupted"

@@ -116,9 +116,12 @@ def check_all(asked: argparse.Namespace, console: Console) -> int:
     """Hold all images to the static rules: ``runner check``."""
     from runner.images import static
 
-    count, problems = static.check(asked.root.resolve())
+    root = asked.root.resolve()
+    count, problems = static.check(root)
     for problem in problems:
         _say(console, problem)
+    for name in static.never_verified(root):
+        _say(console, f"never verified: {name}")
     images = "1 image" if count == 1 else f"{count} images"
     many = "problem" if len(problems) == 1 else "problems"
     _say(console, f"{images}, {len(problems) or 'no'} {many}")

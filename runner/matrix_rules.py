@@ -44,7 +44,7 @@ def _problems_of(
     suite: Mapping[str, Any], images: Collection[str], published: Collection[str]
 ) -> Iterator[tuple[Location, str]]:
     if "published" in suite:
-        yield from _published_problems(suite, published)
+        yield from _published_problems(suite, images, published)
     elif lacking := [name for name in ("images", "workloads") if name not in suite]:
         yield (), f"{' and '.join(map(repr, lacking))} missing; or name a 'published' suite"
     else:
@@ -60,7 +60,7 @@ def _profile_problems(
 
 
 def _published_problems(
-    suite: Mapping[str, Any], published: Collection[str]
+    suite: Mapping[str, Any], images: Collection[str], published: Collection[str]
 ) -> Iterator[tuple[Location, str]]:
     name = suite["published"]
     if name not in published:
@@ -72,6 +72,10 @@ def _published_problems(
         if workload not in WORKLOADS:
             message = f"no workload {workload!r}; {hint(workload, WORKLOADS)}"
             yield ("batches", workload), message
+    for image, other in suite.get("stand_ins", {}).items():
+        for name in (image, other):
+            if name not in images:
+                yield ("stand_ins", image), f"no image {name!r}; {hint(name, images)}"
 
 
 def _precision_problems(data: Mapping[str, Any]) -> Iterator[str]:

@@ -74,6 +74,27 @@ class KnownDefect:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CudaVariant:
+    """What an image would be made of for GPUs, where its folder makes one for processors.
+
+    Its CUDA, cuDNN, GPU architectures and driver are the image's own facts.
+
+    Attributes:
+        base: tag of the base, with a digest where two sources agree on it; without one, the
+            first that pulls it has the digest to pin.
+        base_sources: those that agree on the digest.
+        packages: ``name==version``: in place of the lock's package of that name without
+            ``-gpu``, or beyond the lock; the rest is the lock's.
+        verified: as of an image.
+    """
+
+    base: str
+    base_sources: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    verified: tuple[Verification, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """A folder under images/: one framework release in a pinned environment.
 
@@ -87,6 +108,8 @@ class Image:
         environment: variables set in both backends before the script starts.
         python_versions: the Pythons that the release is for, as a version specifier (PEP 440):
             those of its wheels, or what its metadata asks for. Empty: not of Python.
+        cuda_variant: where the folder makes an image for processors only; None: as far as is
+            known there is none.
         known_defects: those that bear on what is measured here.
         verified: empty means never verified, and every listing says so.
     """
@@ -110,6 +133,7 @@ class Image:
     cudnn: str | None = None
     gpu_architectures: tuple[str, ...] = ()
     minimum_driver: str | None = None
+    cuda_variant: CudaVariant | None = None
     python_versions: str = ""
     known_defects: tuple[KnownDefect, ...] = ()
     verified: tuple[Verification, ...] = ()
@@ -258,6 +282,8 @@ class Suite:
             protocols; images, workloads and axes are then empty. Empty: they are the cells.
         batches: of a published suite, the most images a step of a workload, where the
             document's batch is too large for the machine.
+        stand_ins: of a published suite, an image to the one that is taken in its place, under its
+            own name, where the document's cannot run on what the suite measures on.
         profiles: take the place of the matrix's profiles of the same names.
     """
 
@@ -276,6 +302,7 @@ class Suite:
     budget_s: float | None = None
     published: str = ""
     batches: dict[str, int] = field(default_factory=dict)
+    stand_ins: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, Sampling] = field(default_factory=dict)
 
 
@@ -464,6 +491,25 @@ class Samples:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Communication:
+    """What working together costs the devices of one job, raw, taken after its measured steps.
+
+    Attributes:
+        reduced_bytes: of the gradients that a step sums over all devices.
+        alone_s: seconds of the same step on all devices without summing.
+        all_reduce_s: seconds in which all-reduce kernels ran on the first device, in one step
+            each, the wait for the others included; empty where nothing tells.
+        probe_bytes, probe_s: an all-reduce of so many bytes, and nothing else.
+    """
+
+    reduced_bytes: int
+    alone_s: tuple[float, ...]
+    all_reduce_s: tuple[float, ...]
+    probe_bytes: int
+    probe_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
     """A number that says the work was done right, what it was held to, and the verdict."""
 
@@ -617,6 +663,7 @@ class Record:
         losses: loss of every step, first and warm-up steps included; None where not finite.
         load: what else happened meanwhile; None where it never measured.
         gpu: the GPU meanwhile; None for a job without one, or without a driver that says.
+        communication: None for a job on one device.
     """
 
     schema: int
@@ -647,6 +694,7 @@ class Record:
     cpu_s: float | None = None
     load: Load | None = None
     gpu: GpuUse | None = None
+    communication: Communication | None = None
     log: str = ""
 
 

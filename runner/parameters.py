@@ -85,7 +85,13 @@ def _switch(name: str, *choices: Scalar, help: str) -> Parameter:
 # What the published comparisons did, one parameter a deed; the first value is the fair one.
 SWITCHES = (
     _switch("softmax", "once", "twice", help="twice: once in the network, once in the loss"),
-    _switch("input", "random", "zeros", help="images"),
+    _switch(
+        "input",
+        "random",
+        "zeros",
+        "drawn",
+        help="images; drawn: anew in each step, by the framework, within the step",
+    ),
     _switch("labels", "random", "zeros", help="zeros: every image is of class 0"),
     _switch(
         "dropout",
@@ -93,8 +99,9 @@ SWITCHES = (
         "none",
         "keep-prob",
         "after-dense",
+        "half",
         help="keep-prob: the rate is taken for the share that is kept; after-dense: 0.5 after "
-        "both hidden dense layers",
+        "both hidden dense layers; half: 0.5 wherever the network drops",
     ),
     Parameter(
         name="rmsprop_rho",
@@ -114,6 +121,12 @@ SWITCHES = (
         False,
         True,
         help="host array to tensor, and to the device, inside the timer",
+    ),
+    _switch(
+        "fed_as",
+        "float32",
+        "float64",
+        help="images as they are handed to a step, which computes in single precision",
     ),
     _switch("pool_padding", "valid", "same", help="of the max-pools"),
     _switch("metrics", "none", "accuracy", help="computed in every step"),

@@ -6,6 +6,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from runner.errors import ConfigurationError, RunnerError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runner.model import Record, Run
+    from runner.model import Record, Run, Suite
+    from runner.published import Document
     from runner.report.reproduced import Reproduced
     from runner.report.source import Release, Source
 
@@ -27,6 +29,9 @@ EXPORTS = (
 FOLDERS = ("asv",)
 FORMATS = ("table", *TEXTS, *EXPORTS, *FOLDERS)
 PLOTS = ("bars", "decade", "phases", "memory", "gpu", "steps", "published")
+
+# Holds itself, and is frozen: what is in it is not freed one by one as the process ends.
+_KEPT: list[object] = []
 
 Action = Callable[[argparse.Namespace, "Console"], int]
 
@@ -102,7 +107,7 @@ def report(asked: argparse.Namespace, console: Console) -> int:
         return show_run(folder, console)
     # A table has no dates, and to read every image's facts takes longer than a small table.
     dated = asked.format not in ("table", *TEXTS)
-    made, whole = _load(folder, asked.root if dated else None)
+    made, whole = _load(folder, asked.root if dated else None, for_table=not dated)
     if asked.format in FOLDERS:
         _write_folder(asked, made)
     else:
@@ -152,11 +157,12 @@ def _write_file(path: Path, data: bytes) -> None:
         raise RunnerError(msg) from None
 
 
-def _load(folder: Path, root: Path | None) -> tuple[Source, int]:
+def _load(folder: Path, root: Path | None, *, for_table: bool = False) -> tuple[Source, int]:
     from runner import session, store
     from runner.report.source import source
 
-    run, records = store.load_run(folder), store.load_records(folder)
+    run, records = store.load_run(folder), store.load_records(folder, for_table=for_table)
+    _KEPT.append((_KEPT, records))
     gc.freeze()  # they stay to the end: the collector need not look through them again and again
     made = source(run, records, {} if root is None else releases(root))
     return made, OK if session.is_whole(run.cells, records) else INCOMPLETE
@@ -180,7 +186,7 @@ def show_run(folder: Path, console: Console) -> int:
     """Print a run as a table with its remarks."""
     from runner.report import formats
 
-    made, whole = _load(folder, Path())
+    made, whole = _load(folder, Path(), for_table=True)
     console.print()
     console.print(formats.rich_table(made.table, console.width))
     if console.is_terminal:
@@ -192,6 +198,8 @@ def show_run(folder: Path, console: Console) -> int:
         console.print()
     for line in (*formats.notes(made.table), *made.table.remarks):
         _say(console, f"- {line}")
+    for line in formats.scaling(made.table).splitlines():
+        _say(console, line)
     _say(console, f"run: {folder}")
     return whole
 
@@ -214,24 +222,36 @@ def _html(asked: argparse.Namespace, folder: Path, console: Console) -> int:
 
 def _published(made: Source, root: Path) -> Reproduced:
     """Hold a run against the published document that its suite is made from, if it is."""
-    from runner.config import load_matrix
-    from runner.published import load_document
     from runner.report.reproduced import absent, reproduced
     from runner.reproduce import reproduce
 
-    name = made.run.suite
+    name, root = made.run.suite, root.resolve()
     try:
-        images = [path.parent.name for path in root.glob("images/*/image.yaml")]
-        matrix = load_matrix(root / "matrix.yaml", images)
-        suite = matrix.suites.get(name)
+        suite = _suites(root).get(name)
         if suite is None or not suite.published:
             return absent(f"The suite {name} is made from no published document.")
-        document = load_document(root / "results" / "published" / suite.published)
+        document = _document(root / "results" / "published" / suite.published)
     except ConfigurationError as error:
         # Rendering needs no project: what is missing or being edited costs this section only.
         return absent(f"Not compared with published numbers: {error}")
     records = [record for own in made.records.values() for record in own]
     return reproduced(reproduce(document, suite, made.run, records))
+
+
+@cache
+def _suites(root: Path) -> Mapping[str, Suite]:
+    """Return the matrix's suites: a site asks for them run by run."""
+    from runner.config import load_matrix
+
+    images = [path.parent.name for path in root.glob("images/*/image.yaml")]
+    return load_matrix(root / "matrix.yaml", images).suites
+
+
+@cache
+def _document(folder: Path) -> Document:
+    from runner.published import load_document
+
+    return load_document(folder)
 
 
 def plot(asked: argparse.Namespace, console: Console) -> int:
@@ -277,6 +297,7 @@ def site(asked: argparse.Namespace, console: Console) -> int:
         releases=releases(asked.root),
         documents=published.load(documents) if documents.is_dir() else (),
         target=asked.output,
+        held=partial(_published, root=asked.root),
     )
     pages = sites.build(plan)
     _say(console, f"site: {asked.output / 'index.html'}, {len(folders)} runs, {pages} pages")

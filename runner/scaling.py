@@ -8,11 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from runner import cells
 from runner.model import Cell, Record, Run, Scalar
 from runner.stats.compare import Launches, compare
 from runner.stats.estimate import estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Communicated:
+    """What working together costs a cell; medians over launches of each launch's median.
+
+    Attributes:
+        reduced_bytes: of the gradients that a step sums over all GPUs.
+        exposed_communication_s: step_s less that of the same step without summing; what is not
+            hidden behind computing, the wait for the slowest GPU included. Noise may take it
+            below 0.
+        all_reduce_s: in which all-reduce kernels ran in a step, hidden or not, the wait of the
+            first GPU for the others included; None where nothing told.
+        all_reduce_bandwidth_bytes_per_s: of the gradients over all_reduce_s, by the same rule
+            as the link's.
+        link_bandwidth_bytes_per_s: of a large all-reduce by itself in the same job; both are
+            NCCL's bus bandwidth, 2 (n - 1) / n * bytes / seconds, which a ring of n GPUs asks
+            of its slowest link (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
+    """
+
+    step_s: float
+    reduced_bytes: int
+    exposed_communication_s: float
+    all_reduce_s: float | None
+    all_reduce_bandwidth_bytes_per_s: float | None
+    link_bandwidth_bytes_per_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +51,7 @@ class Scaled:
         efficiency: rate over `gpus` times the rate on one GPU; 1 is perfect.
         low, high: 95 % interval of the efficiency; None with one launch on a side.
         missing: why there is no efficiency; empty where there is one.
+        communication: None where it was not told.
     """
 
     cell: Cell
@@ -33,6 +61,7 @@ class Scaled:
     low: float | None
     high: float | None
     missing: str
+    communication: Communicated | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +69,7 @@ class _Measured:
     launches: Launches
     items: int
     why: str
+    communication: Communicated | None = None
 
 
 def rows(run: Run, records: Sequence[Record]) -> tuple[Scaled, ...]:
@@ -72,8 +102,39 @@ def _measured(records: Sequence[Record]) -> _Measured:
         status, reason = cells.why(current)
         return _Measured(launches=(), items=0, why=f"{status}: {reason}")
     return _Measured(
-        launches=cells.steady_parts(good).parts, items=good[0].samples[0].items, why=""
+        launches=cells.steady_parts(good).parts,
+        items=good[0].samples[0].items,
+        why="",
+        communication=communicated(good),
     )
+
+
+def communicated(records: Sequence[Record]) -> Communicated | None:
+    """Return what working together cost a cell's good launches; None where none told."""
+    told = [(record, each) for record in records if (each := record.communication) is not None]
+    if not told:
+        return None
+    count = _gpus(told[0][0].cell)
+    step_s = median(median(record.samples[0].measured_s) for record, _ in told)
+    exposed = [median(record.samples[0].measured_s) - median(each.alone_s) for record, each in told]
+    reducing = [median(each.all_reduce_s) for _, each in told if each.all_reduce_s]
+    all_reduce_s = median(reducing) if reducing else None
+    reduced_bytes = told[0][1].reduced_bytes
+    link = [_bus(count, each.probe_bytes, median(each.probe_s)) for _, each in told]
+    return Communicated(
+        step_s=step_s,
+        reduced_bytes=reduced_bytes,
+        exposed_communication_s=median(exposed),
+        all_reduce_s=all_reduce_s,
+        all_reduce_bandwidth_bytes_per_s=(
+            None if all_reduce_s is None else _bus(count, reduced_bytes, all_reduce_s)
+        ),
+        link_bandwidth_bytes_per_s=median(link),
+    )
+
+
+def _bus(gpus: int, size_bytes: int, seconds: float) -> float:
+    return 2 * (gpus - 1) / gpus * size_bytes / seconds
 
 
 def _scaled(cell: Cell, one: _Measured, alone: _Measured | None) -> Scaled:
@@ -86,6 +147,7 @@ def _scaled(cell: Cell, one: _Measured, alone: _Measured | None) -> Scaled:
         low=None,
         high=None,
         missing=one.why,
+        communication=one.communication,
     )
     if not one.launches:
         return plain

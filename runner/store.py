@@ -18,10 +18,13 @@ from typing import Any, get_type_hints
 import msgspec
 
 from runner.errors import RunnerError
-from runner.model import Check, Record, Run
+from runner.model import Check, Record, Run, Status
 
 SCHEMA = 1
 SHARED = ("cell", "sampling", "limits", "cores", "environment", "command", "variables", "hello")
+NOT_IN_TABLES = ("evidence", "command", "variables", "outcome", "cpu_s", "load", "gpu", "log")
+# Images are held against each other by one launch each.
+FIRST = ("losses", "checks")
 # What is new in every record would fill the memory that sharing saves.
 MOST_SHARED = 65536
 READ_BYTES = 2**18
@@ -145,10 +148,15 @@ def _refuse_newer(path: Path, data: bytes) -> int:
     return schema
 
 
-def load_records(folder: Path) -> list[Record]:
+def load_records(folder: Path, *, for_table: bool = False) -> list[Record]:
     """Read all records of a run, oldest first; a torn last line is left out.
 
     What records have in common (cell, environment, command ...) they share in memory.
+
+    Args:
+        for_table: read what a table is made of, and leave the rest at its default: NOT_IN_TABLES,
+            and losses and checks of all but each cell's first launch of an identity that ended
+            ``ok``. Half of the time and memory; that the rest is JSON is checked, no more.
 
     Raises:
         StoreError: a whole line is damaged, or of a newer schema.
@@ -161,14 +169,13 @@ def load_records(folder: Path) -> list[Record]:
     collected = gc.isenabled()
     gc.disable()
     try:
-        return list(_records(path))
+        return list(_records(path, _TableReader() if for_table else _Reader()))
     finally:
         if collected:
             gc.enable()
 
 
-def _records(path: Path) -> Iterator[Record]:
-    read = _Reader()
+def _records(path: Path, read: _Reader) -> Iterator[Record]:
     # A line is about as long as the usual buffer, and would mostly be put together from two.
     with path.open("rb", buffering=READ_BYTES) as file:
         for number, line in enumerate(file, start=1):
@@ -212,10 +219,45 @@ class _Reader:
         return Record(**values)
 
 
+class _TableReader(_Reader):
+    """Decodes of each line what a table is made of; see ``load_records``."""
+
+    def __init__(self) -> None:
+        hints = get_type_hints(Record)
+        kept = [name for name in SHARED if name not in NOT_IN_TABLES]
+        self._shared = [(name, _Shared(hints[name])) for name in kept]
+        self._first = [(name, msgspec.json.Decoder(hints[name], strict=False)) for name in FIRST]
+        self._seen: set[tuple[bytes, str | None]] = set()
+        for name in NOT_IN_TABLES:
+            del hints[name]
+        raw = dict.fromkeys((*kept, *FIRST), msgspec.Raw)
+        self._line = msgspec.json.Decoder(_struct(hints | raw), strict=False)
+
+    def record(self, line: bytes) -> Record:
+        """Decode a line; raises as that of all of it does."""
+        values = msgspec.structs.asdict(self._line.decode(line))
+        cell = bytes(values["cell"])
+        for name, shared in self._shared:
+            values[name] = shared[bytes(values[name])]
+        result = (cell, values["identity"])
+        if values["status"] is Status.OK and result not in self._seen:
+            self._seen.add(result)
+            for name, decoder in self._first:
+                values[name] = decoder.decode(values[name])
+        else:
+            for name in FIRST:
+                values[name] = ()
+        return Record(**values)
+
+
 def _struct(hints: dict[str, Any]) -> type[msgspec.Struct]:
-    """Return a record's fields as msgspec's own type; a Raw one has its default as JSON."""
+    """Return a record's fields as msgspec's own type, those that have a hint; a Raw one has its
+    default as JSON.
+    """
     made: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in fields(Record):
+        if field.name not in hints:
+            continue
         kind = hints[field.name]
         default = field.default
         if field.default_factory is not MISSING:

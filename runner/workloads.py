@@ -129,25 +129,29 @@ _VGG = "Simonyan and Zisserman 2014 (arXiv 1409.1556), table 2, configuration "
 _RESNET = "He et al. 2015 (arXiv 1512.03385), table 1, and torchvision's count"
 
 
-def _vgg(name: str, title: str, numbers: int, source: str, *counts: Count) -> Workload:
+def _vgg(
+    name: str, title: str, numbers: int, products: int, source: str, *counts: Count
+) -> Workload:
     return Workload(
         name=name,
         title=f"training of {title} on 224 x 224 images, without dropout",
         output=(1000,),
         parameter_count=numbers,
         source=source,
+        multiply_adds=products,
         parameters=_training(8, "sgd", 0.01),
         counts=counts,
     )
 
 
-def _resnet(depth: int, numbers: int, *counts: Count) -> Workload:
+def _resnet(depth: int, numbers: int, products: int, *counts: Count) -> Workload:
     return Workload(
         name=f"resnet{depth}",
         title=f"training of ResNet-{depth} on 224 x 224 images",
         output=(1000,),
         parameter_count=numbers,
         source=_RESNET,
+        multiply_adds=products,
         parameters=_training(8, "sgd", 0.01),
         counts=counts,
     )
@@ -245,23 +249,49 @@ WORKLOADS: dict[str, Workload] = {
             "vgg16-bn",
             "VGG16 with batch normalisation",
             138_365_992,
+            46_324_088_832,
             f"{_VGG}D, and {_NORMALISED}",
             _original(138_365_992, "flux", f"{_FLUX}: other pools, the same numbers"),
         ),
-        _vgg("vgg19", "VGG19", 143_667_240, f"{_VGG}E"),
+        _vgg("vgg19", "VGG19", 143_667_240, 58_809_483_264, f"{_VGG}E"),
         _vgg(
             "vgg19-bn",
             "VGG19 with batch normalisation",
             143_678_248,
+            58_809_483_264,
             f"{_VGG}E, and a scale and a shift for each of 5,504 channels more",
             _original(
                 143_675_688, "flux", f"{_FLUX}: three layers of 1,280 channels not normalised"
             ),
         ),
-        _resnet(18, 11_689_512, _original(13_070_440, "flux", _FLUX), _biased(4_800, 11_694_312)),
-        _resnet(34, 21_797_672, _original(23_182_312, "flux", _FLUX), _biased(8_512, 21_806_184)),
-        _resnet(101, 44_549_160, _original(44_601_704, "flux", _FLUX), _biased(52_672, 44_601_832)),
-        _resnet(152, 60_192_808, _original(60_268_392, "flux", _FLUX), _biased(75_712, 60_268_520)),
+        _resnet(
+            18,
+            11_689_512,
+            5_324_206_080,
+            _original(13_070_440, "flux", _FLUX),
+            _biased(4_800, 11_694_312),
+        ),
+        _resnet(
+            34,
+            21_797_672,
+            10_873_270_272,
+            _original(23_182_312, "flux", _FLUX),
+            _biased(8_512, 21_806_184),
+        ),
+        _resnet(
+            101,
+            44_549_160,
+            22_592_569_344,
+            _original(44_601_704, "flux", _FLUX),
+            _biased(52_672, 44_601_832),
+        ),
+        _resnet(
+            152,
+            60_192_808,
+            33_729_232_896,
+            _original(60_268_392, "flux", _FLUX),
+            _biased(75_712, 60_268_520),
+        ),
         _layer("conv3x3", "a 3 x 3 convolution, 3 to 64 channels", (224, 224, 64), 1_792, _STRIDE),
         _layer("conv5x5", "a 5 x 5 convolution, 3 to 64 channels", (224, 224, 64), 4_864, _STRIDE),
         _layer("dense", "a dense layer, 1024 to 512", (512,), 524_800),

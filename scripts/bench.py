@@ -281,6 +281,17 @@ class Job(object):
         """Give the peak of the framework's own allocator, in bytes."""
         self._events.write("memory", allocator_peak_bytes=allocator_peak_bytes)
 
+    def communication(self, reduced_bytes, alone_s, all_reduce_s, probe_bytes, probe_s):
+        """Give what working together costs the devices of one job; docs/contract.md says what."""
+        self._events.write(
+            "communication",
+            reduced_bytes=reduced_bytes,
+            alone_s=alone_s,
+            all_reduce_s=all_reduce_s,
+            probe_bytes=probe_bytes,
+            probe_s=probe_s,
+        )
+
     def progress(self, done, total):
         """Say how far the phase is; what comes too soon after the last is left out."""
         now = clock()

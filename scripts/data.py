@@ -104,7 +104,8 @@ def load(settings, network, batch, asked=None):
     left out, unless there are `asked.images` and no `asked.drop_remainder`.
 
     Args:
-        asked: None, or the training.Training: `input` and `labels` may be `zeros`.
+        asked: None, or the training.Training: `input` and `labels` may be `zeros`. Images that
+            are `drawn` in the step are another matter; those from here are then left aside.
 
     Raises:
         ValueError: the batch is larger than the data, or the file cannot be used.
@@ -112,7 +113,8 @@ def load(settings, network, batch, asked=None):
     count = asked.images if asked is not None and asked.images else CIFAR10_IMAGES
     if count > CIFAR10_IMAGES:
         raise ValueError("images: found %d, expected 1 to %d" % (count, CIFAR10_IMAGES))
-    if not 1 <= batch <= count:
+    most = count if _small(network) else batch  # of others, as many as the batch asks for
+    if not 1 <= batch <= most:
         raise ValueError("batch: found %d, expected 1 to %d" % (batch, count))
     if _from_file(settings, network):
         images, labels = (array[:count] for array in read_cifar10(settings.data_file))
@@ -154,6 +156,8 @@ def describe(settings, network, asked=None):
         said = "%s generated from seed %d" % (count, settings.seed)
     if asked is not None and asked.input == "zeros":
         said += ", all set to 0"
+    if asked is not None and asked.input == "drawn":
+        said += ", its images left aside for others drawn in each step"
     if asked is not None and asked.labels == "zeros":
         said += ", all labels 0"
     return said + ", in memory"

@@ -6,7 +6,8 @@ softmax is the last layer, as Keras' loss expects. Initial weights are Glorot un
 `data`, or with `initial_weights: library` Keras' own draw of the same; dropout draws from the
 backend's generator. `labels: zeros` are rows of zeros, of no class at all, which is what the
 comparison that did this trained on: loss and gradients are then 0. Over epochs the accuracy is
-a metric that Keras computes in the step, since nothing else of Keras' tells it.
+a metric that Keras computes in the step, since nothing else of Keras' tells it. Images that are
+`fed_as` double precision the backend turns into single precision in every step.
 """
 
 import ctypes
@@ -30,6 +31,7 @@ ABLE = {
     "drop_remainder": True,
     "dropout": ("network", "none", "keep-prob", "after-dense"),
     "epochs": True,
+    "fed_as": ("float32", "float64"),
     "images": True,
     "initial_weights": ("seeded", "library"),
     "input": ("random", "zeros"),
@@ -186,7 +188,7 @@ def turn_batch(keras, asked, batch, channels_first):
     rows = keras.utils.np_utils.to_categorical(labels, asked.network.classes).astype("float32")
     if asked.labels == "zeros":
         rows[:] = 0
-    return layouts.turn_images(images, channels_first), rows
+    return layouts.turn_images(images, channels_first).astype(asked.fed_as), rows
 
 
 def work(job, asked, model, batches, validation):

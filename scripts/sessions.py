@@ -19,7 +19,7 @@ ABLE = {
     "optimizer": ("rmsprop", "sgd", "adam"),
     "mode": ("native", "graph"),
     "adam_epsilon": True,
-    "dropout": ("network", "none", "keep-prob", "after-dense"),
+    "dropout": ("network", "none", "keep-prob", "after-dense", "half"),
     "initial_weights": ("seeded", "library"),
     "input": ("random", "zeros"),
     "labels": ("random", "zeros"),

@@ -2,8 +2,9 @@
 
 Each gives a Trainer. In a graph a step is one `session.run`, which is fed NumPy arrays, so that
 their conversion is always in its time. `softmax: twice` ends the network in a softmax and
-hands that to a loss that applies another. RMSprop would begin with accumulators of 1; they are
-set to 0, as the other frameworks have it.
+hands that to a loss that applies another. `input: drawn` feeds labels alone; the images are an
+operation of the graph. RMSprop would begin with accumulators of 1; they are set to 0, as the
+other frameworks have it.
 """
 
 import collections
@@ -26,6 +27,9 @@ def make_graph_trainer(tensorflow, data, asked, settings, channels_first):
     kernels = layouts.turn_kernels(data, steps, kernels, channels_first)
     layers = tensorflow1_graph.Layers(tensorflow, asked, channels_first, kernels)
     images, labels = make_placeholders(tensorflow, asked, channels_first)
+    fed = images
+    if asked.input == "drawn":
+        fed, images = None, tensorflow.random_uniform(images.get_shape())
     logits = layers.apply(images, drops=True)
     variables = tensorflow.trainable_variables()
     optimizer = sessions.build_optimizer(tensorflow, asked)
@@ -38,7 +42,7 @@ def make_graph_trainer(tensorflow, data, asked, settings, channels_first):
     session = tensorflow.Session(config=configure(tensorflow, settings.threads, asked.compiler))
     session.run(tensorflow.global_variables_initializer(), layers.initial)
     session.run(zero_accumulators(tensorflow, optimizer, variables))
-    ends = (images, labels, loss, logits, update) + evaluated
+    ends = (fed, labels, loss, logits, update) + evaluated
     return run_in_session(session, ends, variables, optimizer)
 
 
@@ -135,16 +139,19 @@ def run_in_session(session, ends, variables, optimizer):
     """Return the Trainer of a graph.
 
     Args:
-        ends: placeholders of images and labels, loss, logits, update; loss and logits without
-            dropout, where they are asked for.
+        ends: placeholders of images (None: they are not fed) and labels, loss, logits, update;
+            loss and logits without dropout, where they are asked for.
     """
     images, labels, loss, logits, update = ends[:5]
 
+    def feed(some, theirs):
+        return {labels: theirs} if images is None else {images: some, labels: theirs}
+
     def step(some, theirs, **options):
-        return session.run((loss, logits, update), {images: some, labels: theirs}, **options)[:2]
+        return session.run((loss, logits, update), feed(some, theirs), **options)[:2]
 
     def evaluate(some, theirs):
-        return session.run(ends[5:], {images: some, labels: theirs})
+        return session.run(ends[5:], feed(some, theirs))
 
     return Trainer(step, evaluate, lambda *batch: batch, count(variables), optimizer)
 

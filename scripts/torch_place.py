@@ -87,6 +87,11 @@ class Place(object):
         """Return a tensor of the host as it is."""
         return tensor
 
+    def finish(self):
+        """Return when the device has done all that it was given."""
+        if self.on_gpu:
+            self.torch.cuda.synchronize()
+
     def computing(self):
         """Return the context in which the forward pass is done."""
         if self.precision != "bfloat16":

@@ -1,4 +1,4 @@
-"""Data-parallel training with PyTorch: one process a GPU, over NCCL.
+"""Data-parallel training with PyTorch: one process a GPU, over NCCL; on processors over gloo.
 
 The process that the host started is rank 0; it starts the others, which run the same script.
 """
@@ -11,6 +11,7 @@ import threading
 
 RANK = "RUNNER_RANK"
 STORE_PORT = "RUNNER_STORE_PORT"
+COUNT = "count"
 LONGEST_WAIT = datetime.timedelta(minutes=30)
 
 
@@ -20,8 +21,9 @@ class Ranks(object):
     They take part in every step that rank 0 announces, and end when it says so.
     """
 
-    def __init__(self, torch, gpus, script):
+    def __init__(self, torch, place, gpus, script):
         self.torch = torch
+        self.place = place
         self.gpus = gpus
         self.steps = 0
         self.ending = threading.Event()
@@ -46,22 +48,21 @@ class Ranks(object):
             os._exit(1)
 
     def meet(self):
-        join(self.torch, self.store, 0, self.gpus)
+        join(self.torch, self.place, self.store, 0, self.gpus)
 
     def wait(self):
-        self.torch.distributed.barrier()
-        self.torch.cuda.synchronize()
+        wait(self.torch, self.place)
 
-    def begin_step(self):
-        """Announce a step, and return when every rank is about to begin it."""
-        self.store.set("step/%d" % self.steps, "go")
+    def begin(self, what):
+        """Announce what all ranks do next; return when every one is about to begin it."""
+        self.store.set("step/%d" % self.steps, what)
         self.steps += 1
         self.wait()
 
     def count(self):
-        """Return how many ranks add up, as NCCL says."""
-        self.store.set("step/%d" % self.steps, "count")
-        return count_ranks(self.torch)
+        """Return how many ranks add up, as NCCL says. It is the last that they do."""
+        self.store.set("step/%d" % self.steps, COUNT)
+        return count_ranks(self.torch, self.place)
 
     def end(self):
         self.ending.set()
@@ -79,35 +80,46 @@ def connect(torch, gpus):
     )
 
 
-def join(torch, store, rank, gpus):
+def join(torch, place, store, rank, gpus):
     """Join the group of all ranks. All are on this machine, so they talk over its loopback."""
-    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
-    torch.cuda.set_device(rank)
+    for interface in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
+        os.environ.setdefault(interface, "lo")
     torch.distributed.init_process_group(
-        "nccl",
-        store=torch.distributed.PrefixStore("nccl", store),
+        "nccl" if place.on_gpu else "gloo",
+        store=torch.distributed.PrefixStore("group", store),
         rank=rank,
         world_size=gpus,
         timeout=LONGEST_WAIT,
-        device_id=torch.device("cuda:%d" % rank),
+        device_id=place.device if place.on_gpu else None,
     )
 
 
-def count_ranks(torch):
-    one = torch.ones(1, device="cuda")
+def wait(torch, place):
+    """Return when every rank is here, and this one's device has nothing left to do."""
+    torch.distributed.barrier()
+    place.finish()
+
+
+def count_ranks(torch, place):
+    one = torch.ones(1, device=place.device)
     torch.distributed.all_reduce(one)
     return int(one.item())
 
 
-def follow(torch, store, update, batches):
-    """Take part in every step that rank 0 announces, as another rank."""
-    torch.distributed.barrier()
-    torch.cuda.synchronize()
+def follow(torch, place, store, actions, batches):
+    """Take part, as another rank, in all that rank 0 announces.
+
+    Args:
+        actions: {what rank 0 may announce: called with the members of a batch}.
+    """
+    wait(torch, place)
     done = 0
-    while store.get("step/%d" % done) == b"go":
-        torch.distributed.barrier()
-        torch.cuda.synchronize()
-        update(*batches[done % len(batches)])
-        torch.cuda.synchronize()
+    while True:
+        what = store.get("step/%d" % done).decode()
+        if what == COUNT:
+            break
+        wait(torch, place)
+        actions[what](*batches[done % len(batches)])
+        place.finish()
         done += 1
-    count_ranks(torch)
+    count_ranks(torch, place)

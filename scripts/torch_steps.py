@@ -8,8 +8,9 @@ def build_update(torch, asked, place, model):
     """Return the step: (images, labels) -> (loss, logits)."""
     trained = model
     if asked.gpus > 1:
+        on = [place.device] if place.on_gpu else None
         trained = torch.nn.parallel.DistributedDataParallel(
-            model, device_ids=[place.device.index], gradient_as_bucket_view=True
+            model, device_ids=on, gradient_as_bucket_view=True
         )
     optimizer = build_optimizer(torch, asked, model)
     forward = forward_and_loss(torch, trained, place)
@@ -27,6 +28,7 @@ def build_update(torch, asked, place, model):
         return loss, logits
 
     update.optimizer = optimizer
+    update.trained = trained
     return update
 
 

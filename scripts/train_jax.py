@@ -8,18 +8,19 @@ weights are Glorot uniform from `data`; dropout draws from JAX's generator, one 
 JAX has no device events, so a step is waited for on a GPU, too. `tf32` and `float32` are JAX's
 own precisions of products and convolutions; `bfloat16` casts images and weights for the
 forward pass, and keeps weights, means and update in single precision. On several GPUs the
-step is sharded over images by `shard_map`, normalised on each GPU by itself.
+step is sharded over images by `shard_map`, normalised on each GPU by itself; weights are on
+every GPU, and XLA sums the gradients through NCCL.
 """
 
 import os
 
 import bench
+import jax_devices
 import networks
 import training
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 POOL_THREAD = "tf_XLAEigen"  # the name that jaxlib gives to the threads that compute
-AXIS = "gpus"
 MATMUL = {"float32": "float32", "tf32": "tensorfloat32", "bfloat16": "default"}
 
 
@@ -34,6 +35,7 @@ def train(job):
     )
     # The size of the thread pool; jaxlib takes it from nowhere else.
     os.environ["NPROC"] = str(job.settings.threads)
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")  # all GPUs are of this machine
     on_gpu = job.settings.device == "cuda"
     with job.phase("import"):
         import jax
@@ -67,15 +69,10 @@ def train(job):
 
 def work(job, asked, jax, data, devices):
     on_gpu = job.settings.device == "cuda"
-    mesh = jax.sharding.Mesh(devices, (AXIS,))
-    spec = jax.sharding.PartitionSpec
-    everywhere = shared = devices[0]
-    if asked.gpus > 1:
-        everywhere = jax.sharding.NamedSharding(mesh, spec())
-        shared = jax.sharding.NamedSharding(mesh, spec(AXIS))
+    where = jax_devices.Devices(jax, devices)
     with job.phase("data"):
         batches = [
-            tuple(jax.device_put(array, shared) for array in batch)
+            tuple(jax.device_put(array, where.shared) for array in batch)
             for batch in load(data, job.settings, asked)
         ]
         jax.block_until_ready(batches)
@@ -87,18 +84,9 @@ def work(job, asked, jax, data, devices):
         if asked.optimizer == "rmsprop":
             state["squares"] = jax.tree.map(jax.numpy.zeros_like, state["weights"])
         # Where the step will leave it: elsewhere, the second step would be compiled anew.
-        state = jax.device_put(state, everywhere)
-        update = build_update(jax, asked)
-        if asked.gpus > 1:
-            update = jax.shard_map(
-                update,
-                mesh=mesh,
-                in_specs=(spec(), spec(AXIS), spec(AXIS)),
-                out_specs=(spec(), spec(), spec(AXIS)),
-                check_vma=False,
-            )
+        state = jax.device_put(state, where.everywhere)
         jax.block_until_ready(state)
-        update = jax.jit(update, donate_argnums=0)
+        update = where.compiled(build_update(jax, asked, where))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _, **about: event == COMPILE_EVENT and compiled.append(about)
@@ -120,6 +108,9 @@ def work(job, asked, jax, data, devices):
         job.check("ranks", len(held[1].sharding.device_set))
     if on_gpu:
         job.memory(devices[0].memory_stats()["peak_bytes_in_use"])
+    if asked.gpus > 1:
+        alone = where.compiled(build_update(jax, asked, where, is_reduced=False))
+        jax_devices.tell_communication(job, where, alone, held.pop(0), batches)
 
 
 def load(data, settings, asked):
@@ -276,8 +267,12 @@ def build_logits(jax, asked):
     return logits
 
 
-def build_update(jax, asked):
-    """Return the step: (state, images, labels) -> (state, loss, logits)."""
+def build_update(jax, asked, where, is_reduced=True):
+    """Return the step: (state, images, labels) -> (state, loss, logits).
+
+    Args:
+        is_reduced: whether gradients are averaged over the devices, where there are several.
+    """
     logits_of = build_logits(jax, asked)
 
     def loss_and_logits(weights, running, images, labels, key):
@@ -288,13 +283,13 @@ def build_update(jax, asked):
     def update(state, images, labels):
         key, next_key = jax.random.split(state["key"])
         if asked.gpus > 1:
-            key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+            key = jax.random.fold_in(key, where.index())
         gradient = jax.value_and_grad(loss_and_logits, has_aux=True)
         (loss, (logits, means)), slopes = gradient(
             state["weights"], state["running"], images, labels, key
         )
-        if asked.gpus > 1:
-            loss, means, slopes = jax.lax.pmean((loss, means, slopes), AXIS)
+        if asked.gpus > 1 and is_reduced:
+            loss, means, slopes = where.mean((loss, means, slopes))
         after = dict(state, key=next_key, running=means)
         if asked.optimizer == "rmsprop":
             after["squares"] = jax.tree.map(

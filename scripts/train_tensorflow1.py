@@ -37,7 +37,7 @@ ABLE = {
     "epochs": True,
     "images": True,
     "initial_weights": ("seeded", "library"),
-    "input": ("random", "zeros"),
+    "input": ("random", "zeros", "drawn"),
     "labels": ("random", "zeros"),
     "mode": ("native", "graph", "eager"),
     "optimizer": ("rmsprop", "sgd", "adam"),
@@ -123,6 +123,8 @@ def refuse_what_is_missing(tensorflow, asked):
             "mode %s: TensorFlow %s has no tensorflow.%s"
             % (asked.mode, tensorflow.__version__, needed)
         )
+    if asked.input == "drawn" and (asked.mode != "native" or asked.epochs):
+        raise bench.Unsupported("input drawn: only in mode native, and not over epochs")
     if asked.mode != "native" and asked.batch_norm != "none":
         raise bench.Unsupported("batch_norm %(batch_norm)s in mode %(mode)s" % asked._asdict())
     if asked.mode == "eager" and asked.compiler == "xla":

@@ -9,8 +9,8 @@ that they update: losses then differ from launch to launch.
 What the published comparisons did: under `as-published` the Trainer makes the operation that is
 timed, gradients are clipped, the loss is that of a softmax layer's output, and each step sets the
 training mode and computes the summaries, as its `fit` does; they are written nowhere.
-`conversion_in_timer` is what feeding a session does by itself; for vgg16 it feeds images of
-double precision, as that script did, which the session turns into single precision.
+`conversion_in_timer` is what feeding a session does by itself, and so is turning images that are
+`fed_as` double precision into single precision.
 """
 
 import bench
@@ -18,9 +18,11 @@ import networks
 import sessions
 import training
 
+ABLE = {"conversion_in_timer": True, "fed_as": ("float32", "float64")}
+
 
 def train(job):
-    asked = sessions.ask(job, sessions.ABLE_IN_EPOCHS, {"conversion_in_timer": True})
+    asked = sessions.ask(job, sessions.ABLE_IN_EPOCHS, ABLE)
     as_published = job.settings.protocol == "as-published"
     with job.phase("import"):
         import pkg_resources
@@ -71,11 +73,9 @@ def train(job):
 
 def load(data, settings, asked):
     """Return the batches with labels as TFLearn takes them: float32 rows, 1 at the class."""
-    is_double = asked.conversion_in_timer and asked.workload == "vgg16"
     rows = data.numpy.eye(asked.network.classes, dtype="float32")
     found = data.load(settings, asked.network, asked.batch, asked)
-    kind = "float64" if is_double else "float32"
-    return [(images.astype(kind), rows[labels]) for images, labels in found]
+    return [(images.astype(asked.fed_as), rows[labels]) for images, labels in found]
 
 
 def build(tensorflow, tflearn, network, tensor):

@@ -18,6 +18,7 @@ import os
 
 import bench
 import networks
+import torch_communication
 import torch_network
 import torch_place
 import torch_ranks
@@ -82,16 +83,16 @@ def train(job):
         device="cuda: " + torch.cuda.get_device_name(0) if on_gpu else None,
     )
     torch_place.refuse_what_is_missing(torch, asked, on_gpu)
-    ranks = torch_ranks.Ranks(torch, asked.gpus, __file__) if asked.gpus > 1 else None
+    place = torch_place.Place(torch, job.settings.device, asked)
+    ranks = torch_ranks.Ranks(torch, place, asked.gpus, __file__) if asked.gpus > 1 else None
     try:
-        work(job, asked, torch, data, ranks)
+        work(job, asked, torch, data, place, ranks)
     finally:
         if ranks is not None:
             ranks.end()
 
 
-def work(job, asked, torch, data, ranks):
-    place = torch_place.Place(torch, job.settings.device, asked)
+def work(job, asked, torch, data, place, ranks):
     with job.phase("data"):
         torch.manual_seed(job.settings.seed)
         batches = load_batches(torch, data, place, asked, job.settings)
@@ -120,20 +121,24 @@ def work(job, asked, torch, data, ranks):
         job.check("optimizer", torch_steps.describe_optimizer(asked.optimizer, group))
     if asked.compiler == "inductor":
         job.check("compiled", torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    if ranks is not None:
-        job.check("ranks", ranks.count())
-    if job.settings.device == "cuda":
+    if place.on_gpu:
         job.memory(torch.cuda.max_memory_allocated())
+    if ranks is not None:
+        torch_communication.tell(job, torch, place, ranks, update, batches)
+        job.check("ranks", ranks.count())
 
 
 def choose_timing(torch, asked, place, ranks):
     """Return how `bench.Job.steps` is to time."""
-    if not place.on_gpu:
+    if ranks is not None:
+        timed_call = torch_communication.timed_together(torch, place, ranks, "step")
+    elif not place.on_gpu:
         return {}  # a call returns when its work is done
-    if not asked.synchronise:
+    elif not asked.synchronise:
         return {"synchronised": "none"}
-    meet = (lambda: None) if ranks is None else ranks.begin_step
-    return {"synchronised": "event", "timed_call": torch_steps.timed_by_events(torch, meet)}
+    else:
+        timed_call = torch_steps.timed_by_events(torch, lambda: None)
+    return {"synchronised": "event" if place.on_gpu else "implicit", "timed_call": timed_call}
 
 
 def measure_steps(job, asked, update, batches, timing):
@@ -231,10 +236,11 @@ def follow(rank):
     place = torch_place.Place(torch, settings.device, asked, rank)
     torch.manual_seed(settings.seed)
     batches = load_batches(torch, data, place, asked, settings)
-    torch_ranks.join(torch, store, rank, asked.gpus)
+    torch_ranks.join(torch, place, store, rank, asked.gpus)
     model = build(torch, data, asked, place, job.settings.seed)
     update = torch_steps.build_update(torch, asked, place, model)
-    torch_ranks.follow(torch, store, update, batches)
+    actions = torch_communication.actions(torch, place, update)
+    torch_ranks.follow(torch, place, store, actions, batches)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,14 @@ def dropped_after_dense(layers):
     return tuple(changed)
 
 
+def half_dropped(layers):
+    """Drop half wherever something is dropped."""
+    return tuple(("dropout", 0.5) if layer[0] == "dropout" else layer for layer in layers)
+
+
 CHANGES_OF_DROPOUT = {
     "none": without_dropout,
     "keep-prob": kept_in_place_of_dropped,
     "after-dense": dropped_after_dense,
+    "half": half_dropped,
 }

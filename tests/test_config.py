@@ -309,3 +309,8 @@ def test_a_published_suite_names_a_folder_and_changes_profiles(tmp_path: Path) -
     assert problems_of(text.replace("{vgg16: 2}", "{vgg: 2}"), tmp_path) == [
         "line 11: suites.decade.batches.vgg: no workload 'vgg'; did you mean 'vgg19'?"
     ]
+    wrong = text + "    stand_ins: {pytorch-1.0.1: tensorflow-1.0.1}\n"
+    assert problems_of(wrong, tmp_path) == [
+        "line 13: suites.decade.stand_ins.pytorch-1.0.1: no image 'tensorflow-1.0.1'; "
+        "did you mean 'tensorflow-1.0.0'?"
+    ]

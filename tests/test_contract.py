@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from runner import contract
 from runner.contract import Listener, Progress
+from runner.model import Communication
 from tests.makers import event, good_lines, heard, make_cell, make_job
 
 
@@ -125,6 +126,38 @@ def test_a_timing_that_cannot_be_one_is_refused(bad: object) -> None:
 
     assert said.samples == ()
     assert "a timing must be finite and above 0 seconds" in said.problems[0]
+
+
+COMMUNICATION = {
+    "reduced_bytes": 400,
+    "alone_s": [0.2, 0.3],
+    "all_reduce_s": [],
+    "probe_bytes": 1024,
+    "probe_s": [0.001],
+}
+
+
+def test_what_working_together_costs_is_kept_raw() -> None:
+    said = heard([event("communication", 1.0, **COMMUNICATION)])
+
+    assert said.problems == ()
+    assert said.communication == Communication(
+        reduced_bytes=400,
+        alone_s=(0.2, 0.3),
+        all_reduce_s=(),
+        probe_bytes=1024,
+        probe_s=(0.001,),
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", [{"probe_s": []}, {"alone_s": [0.0]}, {"all_reduce_s": ["nan"]}, {"reduced_bytes": 0}]
+)
+def test_a_communication_that_cannot_be_one_is_refused(bad: dict[str, object]) -> None:
+    said = heard([event("communication", 1.0, **{**COMMUNICATION, **bad})])
+
+    assert said.communication is None
+    assert len(said.problems) == 1
 
 
 def test_an_endless_line_is_cut_off_and_told() -> None:

@@ -220,6 +220,8 @@ def test_images_and_labels_may_be_zeros(data: ModuleType, networks: ModuleType) 
     assert not labels.any()
     described = data.describe(settings(), networks.VGG16, wanted)
     assert described == "one batch generated from seed 1, all set to 0, all labels 0, in memory"
+    drawn = data.describe(settings(), networks.VGG16, asked(input="drawn"))
+    assert drawn.endswith("its images left aside for others drawn in each step, in memory")
     said = data.describe(settings(), networks.CIFAR10_CNN, asked(images=300))
     assert said == "300 images generated from seed 1, in memory"
 
@@ -268,6 +270,14 @@ def test_a_batch_that_the_data_cannot_fill_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=f"batch: found {batch}, expected 1 to 2000"):
         data.load(settings(), networks.CIFAR10_CNN, batch)
+
+
+def test_of_other_images_there_are_as_many_as_a_batch_asks_for(
+    data: ModuleType, networks: ModuleType
+) -> None:
+    [(features, labels)] = data.load(settings(), networks.layer_alone("dense", 1), 2001)
+
+    assert (len(features), len(labels)) == (2001, 2001)
 
 
 def test_real_images_are_read_in_their_order(

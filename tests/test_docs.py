@@ -17,7 +17,7 @@ from runner.report import formats, releases, scaled, table
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 RELEASES = re.compile(r"(<!-- releases -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-SCALING = re.compile(r"(<!-- scaling: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SCALING = re.compile(r"(<!-- scaling: ([^>]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 DOCUMENTS = ("README.md", "docs/releases.md", "docs/scaling.md")
 
 
@@ -26,8 +26,7 @@ def made(run: str) -> str:
     return formats.markdown(table.build(store.load_run(folder), store.load_records(folder)))
 
 
-def scaled_beside_published(run: str) -> str:
-    folder = ROOT / run
+def scaled_beside_published(runs: str) -> str:
     document = published.load_document(ROOT / "results/published/high-level-apis")
     rates: dict[str, dict[int, float]] = {}
     references = {}
@@ -35,7 +34,12 @@ def scaled_beside_published(run: str) -> str:
         if each.number is not None:
             rates.setdefault(each.row, {})[int(each.column.split()[0])] = float(each.number)
             references[each.facts.workload or ""] = each.facts.reference or ""
-    rows = scaling.rows(store.load_run(folder), store.load_records(folder))
+    folders = [ROOT / run for run in runs.split()]
+    rows = [
+        row
+        for folder in folders
+        for row in scaling.rows(store.load_run(folder), store.load_records(folder))
+    ]
     return scaled.markdown(rows, rates, references)
 
 

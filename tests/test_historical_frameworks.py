@@ -212,3 +212,25 @@ def test_the_network_of_keras_applications_has_its_own_count(launch: Launch) -> 
 
     assert reference.checks["parameters"] == 25_557_032
     assert original.checks["parameters"] == 25_583_592
+
+
+@pytest.mark.parametrize("given", ["random", "drawn"])
+def test_images_that_are_drawn_in_the_step_are_others_in_each(launch: Launch, given: str) -> None:
+    asked = {**LARGE, "learning_rate": "1e-12", "input": given}
+
+    told = launch("tensorflow-1.3.0", protocol="as-published", **asked)
+
+    assert told.last["event"] == "result", told.last
+    # Nothing is learned at this rate, so a loss changes with the images alone.
+    spread = max(told.losses) - min(told.losses)
+    assert spread > 1e-4 if given == "drawn" else spread < 1e-5
+
+
+@pytest.mark.parametrize("image", ["keras-2.1.5-tensorflow-1.13.1", "tflearn-0.3.2"])
+def test_images_fed_in_double_precision_begin_with_the_same_loss(
+    launch: Launch, image: str
+) -> None:
+    told = launch(image, protocol="as-published", fed_as="float64", **LARGE)
+
+    assert told.last["event"] == "result", told.last
+    assert told.losses[0] == pytest.approx(FIRST_LOSS, abs=2e-4)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from runner.acceptance import Setting, check, loss_problems
 from runner.cli import main
 from runner.config import load_images
 from runner.errors import ConfigurationError
 from runner.images import compiles, rules, static
-from runner.model import Status
+from runner.model import Status, Verification
+from runner.report.listing import image_table
+from runner.report.releases import runs_on
 from runner.session import Connected, connect_backend
 from runner.view import view
 from tests.makers import make_cell, make_record
@@ -27,6 +32,73 @@ def test_every_image_of_the_project_keeps_every_rule() -> None:
 
 def test_a_project_that_keeps_the_rules_has_no_problem(tmp_path: Path) -> None:
     assert static.check(make_tiny(tmp_path)) == (1, ())
+
+
+VARIANT = """\
+cuda: "9.0"
+cudnn: "7"
+minimum_driver: "384.81"
+cuda_variant:
+  base: tiny/tiny:1.0-gpu
+  packages: [runner-tiny-gpu==1.0, more==2]
+environment:
+"""
+
+
+def test_a_variant_for_cuda_by_its_tag_is_taken_and_listed_as_never_verified(
+    tmp_path: Path,
+) -> None:
+    path = make_tiny(tmp_path) / "images" / IMAGE / "image.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("environment:\n", VARIANT), encoding="utf-8")
+
+    assert static.check(tmp_path) == (1, ())
+    variant = f"{IMAGE} for CUDA 9.0 on tiny/tiny:1.0-gpu"
+    assert static.never_verified(tmp_path) == (IMAGE, variant)
+    (image,) = load_images(tmp_path).values()
+    assert runs_on(image) == "cpu; variant for CUDA 9.0 never verified"
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(image_table([image]))
+    assert "cpu; variant for CUDA 9.0 never verified" in console.export_text()
+    seen = Verification(where="here", date="2026-01-02")
+    assert image.cuda_variant is not None
+    shown = replace(image, cuda_variant=replace(image.cuda_variant, verified=(seen,)))
+    assert runs_on(shown) == "cpu; variant for CUDA 9.0 verified 2026-01-02"
+
+
+def test_every_image_that_is_for_processors_and_has_facts_of_cuda_has_a_variant() -> None:
+    images = load_images(ROOT).values()
+    older = [image for image in images if image.released < "2020"]
+
+    assert len(older) > 15
+    assert [image.name for image in older if image.cuda_variant is None] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('cudnn: "7"\n', "", "cuda_variant: cudnn is not stated"),
+        ("  base: tiny/tiny:1.0-gpu\n", "", "'base' is missing"),
+        ("tiny:1.0-gpu", "tiny", "base"),
+        ("1.0-gpu", f"1.0-gpu@sha256:{'0' * 64}", "with 0 base_sources; expected a digest and two"),
+        ("  packages", "  base_sources: [one, two]\n  packages", "or a tag alone"),
+        ("  packages", "  base_sources: [one]\n  packages", "base_sources"),
+        ("-gpu==1.0,", "-gpu==1.1,", "runner-tiny-gpu==1.1, and requirements.in asks for runner-"),
+        ("environment:\n", "devices: [cuda]\nenvironment:\n", "devices has cuda already"),
+        (VARIANT, 'cuda: "9.0"\nenvironment:\n', "cuda is stated, and neither devices nor"),
+    ],
+)
+def test_a_variant_for_cuda_that_is_half_defined_is_told(
+    old: str, new: str, expected: str, tmp_path: Path
+) -> None:
+    path = make_tiny(tmp_path) / "images" / IMAGE / "image.yaml"
+    text = path.read_text(encoding="utf-8").replace("environment:\n", VARIANT)
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+    _, problems = static.check(tmp_path)
+
+    assert [line for line in problems if expected in line], problems
 
 
 BREACHES = [
@@ -128,7 +200,7 @@ def test_the_command_ends_with_status_1_on_a_problem(
 ) -> None:
     make_tiny(tmp_path)
     assert main(["check", "--root", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "1 image, no problems\n"
+    assert capsys.readouterr().out == f"never verified: {IMAGE}\n1 image, no problems\n"
 
     (tmp_path / "images" / IMAGE / "requirements.in").unlink()
     assert main(["check", "--root", str(tmp_path)]) == 1

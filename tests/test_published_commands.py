@@ -242,6 +242,6 @@ def test_a_suite_is_launched_and_answered_with_a_verdict_for_every_number(
         assert verdicts[rows[1], protocol][1:] == ("unsupported", "NCHW asks for a GPU")
         assert verdicts[rows[0], protocol] == ("reference", "", f"{instead} here")
     (worth,) = [each for each in found["worths"] if each["row"] == rows[0]]
-    assert worth["parameters"] == {"softmax": "twice", "learning_rate": 0.1}
+    assert worth["parameters"] == {"softmax": "twice", "input": "drawn", "learning_rate": 0.1}
     assert worth["work"] is not None
     assert status == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from runner.report import scaled
-from runner.scaling import Scaled
+from runner.scaling import Communicated, Scaled
 
 from .makers import make_cell
 
@@ -63,3 +65,29 @@ def test_what_has_no_number_says_why() -> None:
     row = make_scaled(rate=None, efficiency=None, missing="oom-gpu: out of memory")
 
     assert shown(row)[2:4] == ["oom-gpu: out of memory", "oom-gpu: out of memory"]
+
+
+def test_what_all_reduce_costs_is_a_table_of_its_own() -> None:
+    cost = Communicated(
+        step_s=0.1,
+        reduced_bytes=553_430_176,
+        exposed_communication_s=0.0123,
+        all_reduce_s=0.025,
+        all_reduce_bandwidth_bytes_per_s=120e9,
+        link_bandwidth_bytes_per_s=240e9,
+    )
+    unseen = dataclasses.replace(
+        cost,
+        all_reduce_s=None,
+        all_reduce_bandwidth_bytes_per_s=None,
+        exposed_communication_s=-1e-4,
+    )
+    rows = [make_scaled(gpus=1), *(make_scaled(communication=each) for each in (cost, unseen))]
+
+    *_, head, _, told, partly = scaled.markdown(rows, PUBLISHED, REFERENCES).splitlines()
+
+    boxes = [[box.strip() for box in line.strip("|").split("|")] for line in (told, partly)]
+    assert head.count("|") == told.count("|")
+    assert boxes[0][1:] == ["2", "100", "12.3", "25.0", "25.0", "553", "120", "240", "50.0"]
+    assert boxes[1][3:6] == ["-0.100", "not told", "not told"]
+    assert boxes[1][7:] == ["not told", "240", "not told"]

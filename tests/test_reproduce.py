@@ -165,6 +165,21 @@ def test_a_batch_that_is_cut_is_told() -> None:
     assert {box.remark for box in boxes(document_of(uncut), uncut)} == {""}
 
 
+@pytest.mark.parametrize("name", ["tensorlayer-vgg16-gpu", "pytorch-flux-gpu"])
+def test_an_image_that_stands_in_is_told_and_keeps_its_own_name(name: str) -> None:
+    suite = SUITES[name]
+    plain = replace(suite, stand_ins={})
+    pairs = zip(boxes(document_of(suite), suite), boxes(document_of(suite), plain), strict=True)
+    changed = [(one, other) for one, other in pairs if one.remark != other.remark]
+
+    assert changed
+    for one, other in changed:
+        (here,), (there,) = ({cell.image for cell in box.cells.values()} for box in (one, other))
+        assert (here, there) == ("pytorch-2.11.0", other.number.facts.image)
+        assert one.remark == f"{here} in place of {there}"
+        assert one.number == other.number
+
+
 def test_images_that_are_not_there_are_skipped_with_the_reason() -> None:
     suite = SUITES["cifar10-six-libraries"]
     images = {"tensorflow-1.3.0": make_image("tensorflow-1.3.0", workloads=("vgg16",))}
@@ -415,20 +430,25 @@ def test_what_a_defect_was_worth_is_parted_from_what_the_estimator_was() -> None
     made = again(suite, made_up(suite, seconds))
     (worth,) = [w for w in made.worths if w.box.number.row == "Tensorflow NHWC no XLA"]
 
-    assert dict(worth.box.switches) == {"softmax": "twice", "learning_rate": 0.1}
+    drawn = {"softmax": "twice", "input": "drawn", "learning_rate": 0.1}
+    assert dict(worth.box.switches) == drawn
     assert worth.switches is not None
     assert worth.switches.ratio == pytest.approx(slow)
     assert worth.estimator is not None
     assert worth.estimator.ratio == pytest.approx(1.0)
     page = reproduce_text.markdown(made)
-    assert "softmax=twice, learning_rate=0.1" in page
+    assert "softmax=twice, input=drawn, learning_rate=0.1" in page
 
 
 def test_each_defect_alone_has_a_cell_and_a_worth_of_its_own() -> None:
     suite = SUITES["vgg16-xla"]
 
     def seconds(cell: Cell) -> float:
-        alone = {"softmax-twice": 1.4, "learning-rates-differ": 1.1}
+        alone = {
+            "softmax-twice": 1.4,
+            "tensorflow-draws-its-images": 0.9,
+            "learning-rates-differ": 1.1,
+        }
         factors = [alone[name] for name in alone if cell.variant.startswith(f"only={name}")]
         return 0.2 * (factors[0] if factors else 1)
 
@@ -437,6 +457,7 @@ def test_each_defect_alone_has_a_cell_and_a_worth_of_its_own() -> None:
 
     assert {name: round(found.ratio, 3) for name, found in worth.each.items()} == {
         "softmax-twice": 1.4,
+        "tensorflow-draws-its-images": 0.9,
         "learning-rates-differ": 1.1,
     }
     label = worth.box.singles["softmax-twice"].label

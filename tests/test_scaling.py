@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from runner import scaling
-from runner.model import Record, Samples, Status
+from runner.model import Communication, Record, Samples, Status
 
 from .makers import make_cell, make_record, make_run, make_samples
 
@@ -75,3 +75,51 @@ def test_without_a_cell_on_one_gpu_there_is_no_efficiency() -> None:
 
 def test_work_on_one_number_of_gpus_is_left_out() -> None:
     assert scaled(on(2, 0.1)) == ()
+
+
+def costing(records: list[Record], *told: Communication | None) -> list[Record]:
+    pairs = zip(records, told, strict=True)
+    return [dataclasses.replace(record, communication=each) for record, each in pairs]
+
+
+COST = Communication(
+    reduced_bytes=600_000_000,
+    alone_s=(0.08, 0.09, 0.09),
+    all_reduce_s=(0.02, 0.03, 0.03),
+    probe_bytes=1_000_000_000,
+    probe_s=(0.005, 0.005, 0.9),
+)
+
+
+def test_what_all_reduce_costs_is_the_median_over_launches() -> None:
+    slower = dataclasses.replace(COST, alone_s=(0.07,), all_reduce_s=(0.05,), probe_s=(0.01,))
+    four = costing(on(4, 0.1, 0.1, 0.1), COST, slower, COST)
+
+    alone, together = scaled(four, on(1, 0.1))
+
+    assert alone.communication is None
+    cost = together.communication
+    assert cost is not None
+    assert (cost.step_s, cost.all_reduce_s) == (0.1, 0.03)
+    assert cost.exposed_communication_s == pytest.approx(0.01)
+    # a ring of four moves each byte six quarter times
+    assert cost.all_reduce_bandwidth_bytes_per_s == pytest.approx(1.5 * 6e8 / 0.03)
+    assert cost.link_bandwidth_bytes_per_s == pytest.approx(1.5 * 1e9 / 0.005)
+
+
+def test_without_a_profile_only_the_kernels_time_is_missing() -> None:
+    unseen = dataclasses.replace(COST, all_reduce_s=())
+
+    _, two = scaled(on(1, 0.1), costing(on(2, 0.1), unseen))
+
+    cost = two.communication
+    assert cost is not None
+    assert (cost.all_reduce_s, cost.all_reduce_bandwidth_bytes_per_s) == (None, None)
+    assert cost.exposed_communication_s == pytest.approx(0.01)
+    assert cost.link_bandwidth_bytes_per_s == pytest.approx(1e9 / 0.005)
+
+
+def test_a_launch_that_failed_costs_nothing() -> None:
+    bad = costing(on(2, 0.1, status=Status.OOM_GPU), COST)
+
+    assert [row.communication for row in scaled(on(1, 0.1), bad)] == [None, None]

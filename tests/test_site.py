@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner import published, report_commands, store
 from runner.model import Status
-from runner.report import site, site_machines, site_pages, site_published
+from runner.report import site, site_machines, site_pages, site_published, site_works
 from runner.report.html import PageError
+from runner.report.parts import parts
+from runner.report.reproduced import absent
 from runner.report.source import slug
 from runner.report.summary import RunSummary, summary
 from tests.makers import make_cell, make_record, make_run, make_samples
@@ -139,6 +142,44 @@ def test_the_run_before_is_of_the_same_suite_and_machine(tmp_path: Path) -> None
     assert [row[-1].link for row in rows] == ["compare.html#run-1/run-3", "", ""]
 
 
+def test_a_run_page_leads_to_the_site_and_to_each_cells_history(tmp_path: Path) -> None:
+    folder = write_small_run(tmp_path / "results" / "2026-01-01-decade-process", 1)
+
+    site.build(plan(tmp_path))
+
+    base = tmp_path / "site" / "runs" / folder.name
+    text = (base / "index.html").read_text()
+    histories = re.findall(r'<a href="([^"]+)">This cell over every run</a>', text)
+    assert len(histories) == 2
+    navigation = text.split("</nav>")[0]
+    links = re.findall(r'href="([^#"][^"]*\.html)"', navigation)
+    assert len(links) == 6
+    assert all((base / link).is_file() for link in (*histories, *links))
+
+
+def test_a_run_is_held_against_what_was_published(tmp_path: Path) -> None:
+    folder = write_small_run(tmp_path / "results" / "2026-01-01-decade-process", 1)
+
+    site.build(replace(plan(tmp_path), held=lambda _: absent("of no published document")))
+
+    text = (tmp_path / "site" / "runs" / folder.name / "index.html").read_text()
+    assert 'id="published"' in text
+    assert "of no published document" in text
+
+
+def test_a_line_of_dates_needs_two_of_them(tmp_path: Path) -> None:
+    runs = [summary(load(write_run(tmp_path / "run")))]
+    ((_, places),) = site_works.by_work(runs).items()
+    one_date = {image: replace(one, date="2026-01-01") for image, one in RELEASES.items()}
+
+    kinds = [
+        [section.kind for section in site_works.work_page(places, releases).sections]
+        for releases in (RELEASES, one_date, {})
+    ]
+
+    assert kinds == [["decade"], ["bars"], ["bars"]]
+
+
 def test_the_registrys_markdown_becomes_parts_with_links() -> None:
     text = (
         "# Title\n\nSome `code` & more.\n\n"
@@ -147,9 +188,7 @@ def test_the_registrys_markdown_becomes_parts_with_links() -> None:
     )
 
     found = list(
-        site_published.parts(
-            text, {"slip": "#slip", "suite": "s.html", "a": "a.html", "torch-1": "t.html"}
-        )
+        parts(text, {"slip": "#slip", "suite": "s.html", "a": "a.html", "torch-1": "t.html"})
     )
 
     assert [part.kind for part in found] == ["heading", "text", "heading", "table", "text", "list"]

@@ -18,6 +18,7 @@ from runner import config
 from runner.backends import connect
 from runner.contract import Listener, Transcript
 from runner.model import BuildLimits
+from tests import several_devices
 from tests.test_frameworks import required
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1200)]
@@ -213,3 +214,33 @@ def test_what_pytorch_does_not_have_is_told(pytorch: PyTorch) -> None:
     assert said.error.kind == "unsupported"
     assert "parameter mode: 'graph'; expected native or eager" in said.error.message
     assert "parameter softmax: 'twice'; expected once" in said.error.message
+
+
+@pytest.fixture(scope="module")
+def newest() -> Path:
+    if not required():
+        pytest.skip("training takes minutes: RUNNER_REQUIRE=frameworks asks for it")
+    return several_devices.interpreter(NEWEST)
+
+
+def test_two_ranks_learn_what_one_does_from_the_images_of_both(newest: Path) -> None:
+    together = several_devices.train(newest, "train_torch", "together")
+    doubled = several_devices.train(newest, "train_torch", "doubled")
+
+    assert (together.error, doubled.error) == (None, None)
+    assert together.checks["ranks"] == 2
+    assert together.losses == pytest.approx(doubled.losses, abs=1e-4)
+    assert len(together.losses) == 6
+    assert together.samples[0].items == doubled.samples[0].items == 2 * several_devices.BATCH
+
+
+def test_what_all_reduce_costs_is_told_of_several_ranks_only(newest: Path) -> None:
+    cost = several_devices.train(newest, "train_torch", "together").communication
+    alone = several_devices.train(newest, "train_torch", "doubled").communication
+
+    assert alone is None
+    assert cost is not None
+    assert cost.reduced_bytes == 4 * 1_250_858
+    # gloo sums each bucket in a call of its own, and the profiler sees all of them
+    assert len(cost.all_reduce_s) == 3
+    assert cost.probe_bytes == 1024**2

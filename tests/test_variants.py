@@ -70,6 +70,8 @@ def test_pooling_to_the_edge_leaves_more_pixels(variants: ModuleType) -> None:
         ("cifar10-cnn", "none", []),
         ("cifar10-cnn", "keep-prob", [0.75, 0.75, 0.5]),
         ("cifar10-cnn", "after-dense", [0.5]),
+        ("cifar10-cnn", "half", [0.5, 0.5, 0.5]),
+        ("vgg16", "half", []),
         ("vgg16", "network", []),
         ("vgg16", "after-dense", [0.5, 0.5]),
         ("vgg19-bn", "after-dense", [0.5, 0.5]),

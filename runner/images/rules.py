@@ -164,6 +164,34 @@ def _defects_name_cells(files: Files) -> Iterator[str]:
             yield f"image.yaml: known_defects: stops: {name!r}: {hint(name, known)}"
 
 
+def _cuda_variant_is_defined(files: Files) -> Iterator[str]:
+    """Where the folder makes an image for processors, its facts of CUDA are those of a variant."""
+    image, variant = files.image, files.image.cuda_variant
+    if variant is None:
+        if image.cuda is not None and "cuda" not in image.devices:
+            yield "image.yaml: cuda is stated, and neither devices nor a cuda_variant is for it"
+        return
+    if "cuda" in image.devices:
+        yield "image.yaml: cuda_variant: devices has cuda already, so the folder makes it"
+    facts = {"cuda": image.cuda, "cudnn": image.cudnn, "minimum_driver": image.minimum_driver}
+    yield from (f"image.yaml: cuda_variant: {n} is not stated" for n, v in facts.items() if not v)
+    if ("@" in variant.base) != bool(variant.base_sources):
+        yield (
+            f"image.yaml: cuda_variant: base is {variant.base!r} with "
+            f"{len(variant.base_sources)} base_sources; expected a digest and two that agree on "
+            "it, or a tag alone"
+        )
+    asked = requirements.asked(files.texts.get("requirements.in", ""))
+    for package in variant.packages:
+        name, _, version = package.partition("==")
+        replaced = pins.normalised_name(name).removesuffix("-gpu")
+        if asked.get(replaced, version) not in ("", version):
+            yield (
+                f"image.yaml: cuda_variant: {package}, and requirements.in asks for "
+                f"{replaced}=={asked[replaced]}"
+            )
+
+
 def _lock_has_hashes(files: Files) -> Iterator[str]:
     loose = requirements.loose(files.lock or "")
     yield from (f"requirements.lock: {problem}" for problem in loose)
@@ -234,6 +262,7 @@ COMMON: tuple[Rule, ...] = (
     _environment_agrees,
     _folder_is_named_by_versions,
     _defects_name_cells,
+    _cuda_variant_is_defined,
 )
 PYTHON: tuple[Rule, ...] = (
     _base_has_the_language,

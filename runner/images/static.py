@@ -45,6 +45,18 @@ def check(root: Path, names: Sequence[str] = ()) -> tuple[int, tuple[str, ...]]:
     return len(names) or len(known), tuple(found)
 
 
+def never_verified(root: Path) -> tuple[str, ...]:
+    """Return the images that never were verified, and the CUDA variants, in words, by name."""
+    images = _readable(root)[0].values()
+    alone = [image.name for image in images if not image.verified]
+    variants = [
+        f"{image.name} for CUDA {image.cuda} on {image.cuda_variant.base.partition('@')[0]}"
+        for image in images
+        if image.cuda_variant is not None and not image.cuda_variant.verified
+    ]
+    return tuple(sorted((*alone, *variants)))
+
+
 def _readable(root: Path) -> tuple[dict[str, Image], list[str]]:
     """Return the images whose image.yaml can be read, and what is wrong with any of them."""
     try:

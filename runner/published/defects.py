@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from runner.published.asking import find_table, row_names, touched
-from runner.published.model import Defect, Document, Evidence, Touch
+from runner.published.model import WAYS, Defect, Document, Evidence, Touch
 from runner.published.text import grid, settings, source_line
 
 _SAID_OF_EFFECT = {
@@ -14,6 +14,14 @@ _SAID_OF_EFFECT = {
     "down": "the printed number is too low",
     "unknown": "which way it pushes is not known",
     "none": "the number stands, what is said of it does not",
+}
+
+_SAID_OF_WAY = {
+    "by the estimator": "through the original's estimator",
+    "by the protocol": "through the protocol as-published alone",
+    "by itself": "by themselves, under both protocols",
+    "not brought back": "do not, and say why",
+    "nothing to bring back": "are about labels, descriptions and sums, where there is nothing to",
 }
 
 
@@ -24,10 +32,12 @@ def defects_page(documents: Sequence[Document]) -> str:
         "# What is wrong with the published numbers",
         f"{count} defects in {len(documents)} documents. Each says what is wrong, where it can "
         "be seen, which cells it touches, which way it pushes them, and the workload parameter "
-        "that brings it back under the protocol `as-published`.",
+        "that brings it back under the protocol `as-published`, or why there is none.",
         _sums(documents),
         _kinds_grid(documents),
         *_recurring_part(documents),
+        "## Without a parameter",
+        _without_parameter(documents),
     ]
     for document in documents:
         parts += [f"## {document.suite}", source_line(document.source)]
@@ -41,14 +51,29 @@ def _sums(documents: Sequence[Document]) -> str:
     effects = Counter(str(defect.effect) for defect in every)
     lines = [f"- {effects[effect]} {effect}: {said}" for effect, said in _SAID_OF_EFFECT.items()]
     back = sum(bool(defect.parameters) for defect in every)
-    ways = Counter((defect.otherwise or "").split(";")[0] for defect in every)
-    lines += [
-        f"- made again: {back} come back through a parameter, {ways['by the estimator']} through "
-        f"the original's estimator, {ways['by itself']} by themselves; {ways['not brought back']} "
-        "do not, and say why; the others are about labels, scripts and sums, which nothing "
-        "brings back"
+    ways = Counter(_way(defect) for defect in every)
+    said = ", ".join(f"{ways[way]} {words}" for way, words in _SAID_OF_WAY.items())
+    return "\n".join([*lines, f"- made again: {back} come back through a parameter, {said}"])
+
+
+def _way(defect: Defect) -> str:
+    return (defect.otherwise or "").partition("; ")[0]
+
+
+def _without_parameter(documents: Sequence[Document]) -> str:
+    """List the defects that no parameter brings back, way by way, each with how or why not."""
+    rows = [
+        (document.suite, defect.id, defect.effect, _way(defect), _reason(defect))
+        for way in WAYS
+        for document in documents
+        for defect in document.defects
+        if _way(defect) == way
     ]
-    return "\n".join(lines)
+    return grid(("suite", "no parameter for", "effect", "comes back", "how, or why not"), rows)
+
+
+def _reason(defect: Defect) -> str:
+    return (defect.otherwise or "").partition("; ")[2]
 
 
 def _kinds_grid(documents: Sequence[Document]) -> str:
@@ -79,7 +104,7 @@ def _defect_part(document: Document, defect: Defect) -> str:
     if defect.parameters:
         lines += ["- reproduce with: " + ", ".join(f"`{s}`" for s in settings(defect.parameters))]
     if defect.otherwise:
-        lines += [f"- reproduced: {defect.otherwise}"]
+        lines += [f"- no parameter: {defect.otherwise}"]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from runner.documents import read
 from runner.errors import ConfigurationError, RunnerError
 from runner.published.asking import all_tables, row_labels, row_names, touched, unknown
-from runner.published.model import Document, PublishedTable
+from runner.published.model import WAYS, Defect, Document, PublishedTable
 
 SCHEMA = "published.schema.json"
 
@@ -57,7 +57,20 @@ def _problems(document: Document) -> list[str]:
         place = f"revisions.yaml: {revision.id}" if revision else "document.yaml"
         found = [*_row_problems(table), *_name_problems(table)]
         problems += [f"{place}: table {table.id}: {problem}" for problem in found]
+    for defect in document.defects:
+        problems += [f"defects.yaml: {defect.id}: {each}" for each in _way_problems(defect)]
     return problems or list(_touch_problems(document))
+
+
+def _way_problems(defect: Defect) -> Iterator[str]:
+    """Hold a defect to saying how it comes back: by parameters, or otherwise, and not by both."""
+    if bool(defect.parameters) == bool(defect.otherwise):
+        found = "both" if defect.parameters else "neither"
+        yield f"found {found} of parameters and otherwise, expected one of them"
+    way, _, reason = (defect.otherwise or "").partition("; ")
+    if defect.otherwise and (way not in WAYS or not reason):
+        known = "', '".join(WAYS)
+        yield f"otherwise: {defect.otherwise!r}; expected one of '{known}', a semicolon, and more"
 
 
 def _touch_problems(document: Document) -> Iterator[str]:

@@ -151,6 +151,16 @@ class Touch:
     recomputed: str | None = None
 
 
+# How a defect without a parameter comes back, or does not: what its `otherwise` begins with.
+WAYS = (
+    "by the estimator",
+    "by the protocol",
+    "by itself",
+    "not brought back",
+    "nothing to bring back",
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defect:
     """A known flaw of published numbers.
@@ -161,7 +171,7 @@ class Defect:
         found_by: ``code`` (read in the benchmark), ``library`` (read in the library's source),
             ``history`` (of the repository), ``calculation`` or ``inference``.
         parameters: workload parameters that reproduce it; empty where none can.
-        otherwise: how it comes back without a parameter, or why it does not.
+        otherwise: without parameters one of WAYS, a semicolon, and how or why.
     """
 
     id: str

@@ -27,9 +27,9 @@ def significant(value: float, digits: int) -> str:
     """Round to significant digits, in plain notation: 0.0123, 1.23, 123, 12300."""
     if value == 0:
         return "0"
-    rounded = float(f"{value:.{digits}g}")
-    exponent = int(f"{abs(rounded):e}".split("e")[1])
-    return f"{rounded:.{max(0, digits - 1 - exponent)}f}"
+    rounded = f"{value:.{digits - 1}e}"
+    exponent = int(rounded[rounded.index("e") + 1 :])
+    return f"{float(rounded):.{max(0, digits - 1 - exponent)}f}"
 
 
 def notes(table: Table) -> list[str]:
@@ -136,7 +136,16 @@ def markdown(table: Table) -> str:
         boxes = [shown(row, column) for column in COLUMNS]
         lines.append(_bar([*_label(row, head[:left]), *boxes, f"{row.launches}/{row.asked}"]))
     below = [f"- {_escape(line)}" for line in (*notes(table), *table.remarks)]
-    return "\n".join([*lines, "", *below]).rstrip() + "\n"
+    return "\n".join([*lines, "", *below]).rstrip() + f"\n{scaling(table)}"
+
+
+def scaling(table: Table) -> str:
+    """Return what more GPUs bring as tables in Markdown; nothing where a run cannot tell."""
+    from runner.report import scaled  # which rounds as tables here do
+
+    if not table.scaled:
+        return ""
+    return f"\n**What more GPUs bring**\n\n{scaled.markdown(table.scaled, {}, {})}"
 
 
 def _bar(cells: list[str]) -> str:

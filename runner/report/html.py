@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-from dataclasses import asdict
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from markupsafe import Markup
 
 from runner.errors import RunnerError
 from runner.report import words
-from runner.report.logs import log_file, readable
-from runner.report.page import Page, page
+from runner.report.logs import Logs, readable
+from runner.report.page import Fact, Page, page
 from runner.report.panels import KINDS
-from runner.report.pictures import panel_rows, vega_script, vega_specification
+from runner.report.pictures import vega_script, vega_specification
 from runner.report.plot_steps import launch_series
 from runner.report.reproduced import Reproduced
 from runner.report.source import Source
@@ -46,6 +46,7 @@ def environment() -> Environment:
     )
     made.filters["readable"] = readable
     made.filters["breakable"] = breakable
+    made.filters["facts"] = facts
     made.globals["statuses"] = words.STATUSES
     made.globals["column_words"] = words.COLUMNS
     return made
@@ -54,6 +55,18 @@ def environment() -> Environment:
 def breakable(text: str) -> Markup:
     """Return a list without spaces as markup that may be broken after each comma."""
     return Markup(",<wbr>").join(text.split(","))
+
+
+def facts(found: Iterable[Fact]) -> Markup:
+    """Return facts as the inside of a list of definitions."""
+    # Each is markup already: to join by Markup's own method would look through all again.
+    return Markup("\n".join([_fact(fact.name, fact.text) for fact in found]))
+
+
+@lru_cache(maxsize=8192)
+def _fact(name: str, text: str) -> str:
+    """Return one fact as markup. Most are the same in every launch, and half of a run's page."""
+    return Markup("<dt>{}</dt><dd>{}</dd>").format(readable(name), readable(text))
 
 
 @cache
@@ -99,8 +112,10 @@ def harmless(encoded: bytes) -> Markup:
 
 def plot_data(made: Page, *, embedded: bool) -> dict[str, Any]:
     """Return what a run's page draws: each kind's panels and, for a page on its own, its chart."""
-    found = panel_rows(made.source)
-    found.pop("steps", None)
+    # Steps are drawn from each launch's series: see ``run_html``.
+    kinds_drawn = {name: kind for name, kind in KINDS.items() if name != "steps"}
+    made_of = {name: kind.panels(made.source) for name, kind in kinds_drawn.items()}
+    found = {name: panels for name, panels in made_of.items() if panels}
     grids = () if made.published is None else made.published.grids
     if compared := [panel for grid in grids for panel in grid.panels]:
         found["published"] = compared
@@ -114,17 +129,18 @@ def plot_data(made: Page, *, embedded: bool) -> dict[str, Any]:
     }
 
 
-def run_html(made: Page, *, embedded: bool) -> str:
+def run_html(made: Page, *, embedded: bool, histories: Mapping[str, str] | None = None) -> str:
     """Return a run's page.
 
     Args:
         embedded: True for a page on its own, which carries Vega and every record; False for a
             page of a site, which shares Vega and links to the records beside it.
+        histories: a cell's anchor to its page over every run, from the site's top; None without.
     """
     source = made.source
     plots = plot_data(made, embedded=embedded)
     scripts = (asset("page.js"), *((vega_script(),) if embedded else ()))
-    series = {cell.anchor: [asdict(one) for one in launch_series(cell.row)] for cell in made.cells}
+    series = {cell.anchor: launch_series(cell.row) for cell in made.cells}
     return (
         environment()
         .get_template("run.html")
@@ -138,6 +154,7 @@ def run_html(made: Page, *, embedded: bool) -> str:
             plots=data_block({**plots, "series": series}),
             records=_records(made) if embedded else None,
             embedded=embedded,
+            histories=histories or {},
             policy=inline_policy(scripts) if embedded else shared_policy(scripts),
             vega=Markup(vega_script()) if embedded else None,
             script=Markup(asset("page.js")),
@@ -185,7 +202,8 @@ def copy_run(source: Source, folder: Path, target: Path) -> None:
     for name in ("run.json", "records.jsonl"):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
-    logs = (log_file(record, folder) for own in source.records.values() for record in own)
+    known = Logs.of(folder)
+    logs = (known.path(record) for own in source.records.values() for record in own)
     for path in {path for path in logs if path is not None}:
         (target / "logs").mkdir(exist_ok=True)
         shutil.copyfile(path, target / "logs" / path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,23 +33,42 @@ def readable(text: str) -> str:
     return text.translate(_READABLE)
 
 
-def read_log(record: Record, folder: Path | None) -> Log:
-    """Read the end of a log. A path that leads out of the run's folder is not followed."""
-    own = log_file(record, folder)
-    if own is None:
-        return Log(tail=readable(record.evidence), whole=False, link="")
-    limit = _TAIL[record.status is Status.OK]
-    with own.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - limit))
-        text = file.read(limit).decode("utf-8", "replace")
-    return Log(tail=readable(text), whole=size <= limit, link=f"logs/{own.name}")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logs:
+    """The logs of a run, looked up once: records are many.
 
+    Attributes:
+        folder: the run's own.
+        names: of the files in its logs/, as records name them; links, which may lead anywhere,
+            are left out.
+    """
 
-def log_file(record: Record, folder: Path | None) -> Path | None:
-    """Return a record's log where it lies in the run's own logs/, or None."""
-    if folder is None or not record.log:
-        return None
-    logs = (folder / "logs").resolve()
-    path = (folder / record.log).resolve()
-    return path if path.parent == logs and path.is_file() else None
+    folder: Path | None
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: Path | None) -> Logs:
+        """Look into a run's folder; None, or one without logs, has none."""
+        if folder is None or not (folder / "logs").is_dir():
+            return cls(folder=folder, names=frozenset())
+        with os.scandir(folder / "logs") as found:
+            own = [one.name for one in found if one.is_file(follow_symlinks=False)]
+        return cls(folder=folder, names=frozenset(f"logs/{name}" for name in own))
+
+    def path(self, record: Record) -> Path | None:
+        """Return a record's log where it lies in the run's own logs/, or None."""
+        if self.folder is None or record.log not in self.names:
+            return None
+        return self.folder / record.log
+
+    def read(self, record: Record) -> Log:
+        """Read the end of a log. A path that leads out of the run's logs/ is not followed."""
+        own = self.path(record)
+        if own is None:
+            return Log(tail=readable(record.evidence), whole=False, link="")
+        limit = _TAIL[record.status is Status.OK]
+        with own.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - limit))
+            text = file.read(limit).decode("utf-8", "replace")
+        return Log(tail=readable(text), whole=size <= limit, link=f"logs/{own.name}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from runner.model import Record, Run, Status
 from runner.report import words
-from runner.report.formats import shown
-from runner.report.logs import Log, read_log
+from runner.report.formats import scaling, shown
+from runner.report.logs import Log, Logs
+from runner.report.parts import Part, parts
 from runner.report.reproduced import Reproduced
 from runner.report.source import Source, anchor
 from runner.report.table import COLUMNS, Column, Row
@@ -68,6 +70,7 @@ class Page:
     Attributes:
         published: the published document that the run makes again, or why there is none; None
             where nobody looked.
+        scaling: what more GPUs bring.
     """
 
     source: Source
@@ -79,11 +82,13 @@ class Page:
     has_workloads: bool
     has_variants: bool
     published: Reproduced | None = None
+    scaling: tuple[Part, ...] = ()
 
 
 def page(source: Source, folder: Path | None, published: Reproduced | None = None) -> Page:
     """Make a run's page; `folder` is the run's own, for its logs, or None to leave them out."""
-    cells = tuple(_cell(source, row, folder) for row in source.table.rows)
+    logs = Logs.of(folder)
+    cells = tuple(_cell(source, row, logs) for row in source.table.rows)
     return Page(
         source=source,
         columns=COLUMNS,
@@ -94,6 +99,7 @@ def page(source: Source, folder: Path | None, published: Reproduced | None = Non
         has_workloads=len({row.cell.workload for row in source.table.rows}) > 1,
         has_variants=any(row.cell.variant for row in source.table.rows),
         published=published,
+        scaling=tuple(part for part in parts(scaling(source.table), {}) if part.kind == "table"),
     )
 
 
@@ -152,7 +158,7 @@ def _flat(value: object) -> str:
     return str(value)
 
 
-def _cell(source: Source, row: Row, folder: Path | None) -> CellView:
+def _cell(source: Source, row: Row, logs: Logs) -> CellView:
     cell = row.cell
     boxes = tuple(Box(text=shown(row, column), value=row.numbers[column.key]) for column in COLUMNS)
     records = source.records.get(cell.label, ())
@@ -163,7 +169,7 @@ def _cell(source: Source, row: Row, folder: Path | None) -> CellView:
         facts=tuple(_cell_facts(source, row, records)),
         repeat=repeat_command(source.run, row),
         meaning=words.STATUSES[row.status],
-        launches=tuple(_launch(record, folder) for record in records),
+        launches=tuple(_launch(record, logs) for record in records),
     )
 
 
@@ -232,13 +238,17 @@ def _provenance(records: Sequence[Record]) -> Iterator[Fact]:
             yield Fact(name=name, text=text)
 
 
-def _launch(record: Record, folder: Path | None) -> LaunchView:
+# Launches of a cell have one command, and to quote it takes longer than all else of them.
+_quoted = lru_cache(maxsize=1024)(shlex.join)
+
+
+def _launch(record: Record, logs: Logs) -> LaunchView:
     return LaunchView(
         record=record,
         title=f"launch {record.launch + 1}: {record.status}, {record.started_at}",
         facts=tuple(_launch_facts(record)),
-        command=shlex.join(record.command),
-        log=read_log(record, folder),
+        command=_quoted(record.command),
+        log=logs.read(record),
     )
 
 
@@ -258,5 +268,9 @@ def _launch_facts(record: Record) -> Iterator[Fact]:
         yield Fact(name="ended by signal", text=str(record.outcome.signal))
     elif record.outcome is not None:
         yield Fact(name="exit status", text=str(record.outcome.exit_code))
-    for name, value in sorted(record.variables.items()):
-        yield Fact(name=name, text=value)
+    yield from _variables(tuple(record.variables.items()))
+
+
+@lru_cache(maxsize=1024)
+def _variables(given: tuple[tuple[str, str], ...]) -> tuple[Fact, ...]:
+    return tuple(Fact(name=name, text=value) for name, value in sorted(given))

@@ -156,9 +156,3 @@ def write(spec: dict[str, Any], path: Path) -> None:
     except OSError as error:
         msg = f"{path}: cannot be written: {error.strerror}"
         raise PlotError(msg) from None
-
-
-def panel_rows(source: Source) -> dict[str, list[Panel]]:
-    """Return every kind's panels, kinds without any left out."""
-    found = {name: kind.panels(source) for name, kind in KINDS.items()}
-    return {name: panels for name, panels in found.items() if panels}

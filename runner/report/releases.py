@@ -28,12 +28,22 @@ def _boxes(image: Image) -> tuple[str, ...]:
         image.released,
         language if image.language == "python" else f"{image.language} {language}",
         image.python_versions or "-",
-        ", ".join(image.devices),
+        runs_on(image),
         image.cuda or "-",
         image.cudnn or "-",
         ", ".join(image.gpu_architectures) or "-",
         "; ".join(f"{defect.what} ({link(defect)})" for defect in image.known_defects) or "-",
     )
+
+
+def runs_on(image: Image) -> str:
+    """Return the devices that an image is for, and what is known of its variant for CUDA."""
+    devices = ", ".join(image.devices)
+    if image.cuda_variant is None:
+        return devices
+    seen = image.cuda_variant.verified
+    when = f"verified {max(each.date for each in seen)}" if seen else "never verified"
+    return f"{devices}; variant for CUDA {image.cuda} {when}"
 
 
 def link(defect: KnownDefect) -> str:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from runner.report.formats import significant
-from runner.scaling import Scaled
+from runner.scaling import Communicated, Scaled
 from runner.stats.compare import Verdict, judge
 
 HEADS = ("what", "GPUs", "images/s", "efficiency (%)", "95 % interval", "shape")
+COMMUNICATION_HEADS = (
+    "what",
+    "GPUs",
+    "step (ms)",
+    "not hidden (ms)",
+    "all-reduce (ms)",
+    "of the step (%)",
+    "gradients (MB)",
+    "bandwidth in the step (GB/s)",
+    "alone (GB/s)",
+    "of it (%)",
+)
 MARGIN = 0.10
 SAID = {
     Verdict.SAME: "reproduced",
@@ -25,6 +37,8 @@ def markdown(
 ) -> str:
     """Return published rates and measured ones, each over as many times that of one GPU.
 
+    Where cells told what their all-reduce costs, a table of it stands below.
+
     The shape is reproduced where the whole interval of the efficiency lies within 10 % of that
     published for the same network and number of GPUs.
 
@@ -40,6 +54,52 @@ def markdown(
         )
         for row in rows
     ]
+    cost = _communication(rows)
+    return _table(lines) + (f"\n{cost}" if cost else "")
+
+
+def _communication(rows: Sequence[Scaled]) -> str:
+    """Return what all-reduce costs each cell that told it; empty where none did.
+
+    `not hidden` is what a step takes longer than without any sum; `all-reduce` how long the
+    kernels ran, hidden or not. Bandwidths are NCCL's bus bandwidth: of a step's gradients, and
+    of a large all-reduce by itself.
+    """
+    told = [(row, row.communication) for row in rows if row.communication is not None]
+    if not told:
+        return ""
+    lines = [COMMUNICATION_HEADS, (":---",) + ("---:",) * (len(COMMUNICATION_HEADS) - 1)]
+    return _table(lines + [_cost(row, each) for row, each in told])
+
+
+def _cost(row: Scaled, cost: Communicated) -> tuple[str, ...]:
+    kernels = ["not told"] * 2
+    bandwidth = ["not told", significant(cost.link_bandwidth_bytes_per_s / 1e9, 3), "not told"]
+    if cost.all_reduce_s is not None and cost.all_reduce_bandwidth_bytes_per_s is not None:
+        reached = cost.all_reduce_bandwidth_bytes_per_s
+        kernels = [_thousandfold(cost.all_reduce_s), _percent(cost.all_reduce_s, cost.step_s)]
+        bandwidth[0] = significant(reached / 1e9, 3)
+        bandwidth[2] = _percent(reached, cost.link_bandwidth_bytes_per_s)
+    return (
+        _name(row),
+        str(row.gpus),
+        _thousandfold(cost.step_s),
+        _thousandfold(cost.exposed_communication_s),
+        *kernels,
+        significant(cost.reduced_bytes / 1e6, 3),
+        *bandwidth,
+    )
+
+
+def _thousandfold(seconds: float) -> str:
+    return significant(seconds * 1000, 3)
+
+
+def _percent(part: float, whole: float) -> str:
+    return significant(part / whole * 100, 3)
+
+
+def _table(lines: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -56,9 +116,7 @@ def _efficiency(rates: Rates, count: int) -> float | None:
 
 
 def _measured(row: Scaled, published: float | None) -> tuple[str, ...]:
-    name = f"{row.cell.image}/{row.cell.workload}"
-    kept = ("precision", "batch")
-    name += "".join(f", {key} {row.cell.parameters[key]}" for key in kept)
+    name = _name(row)
     rate = row.missing if row.rate is None else significant(row.rate, 3)
     if row.gpus == 1 or row.efficiency is None:
         said = "-" if row.gpus == 1 else row.missing
@@ -68,6 +126,14 @@ def _measured(row: Scaled, published: float | None) -> tuple[str, ...]:
         interval = f"{row.low * 100:.1f} to {row.high * 100:.1f}"
     efficiency = significant(row.efficiency * 100, 3)
     return name, str(row.gpus), rate, efficiency, interval, _shape(row, published)
+
+
+def _name(row: Scaled) -> str:
+    kept = ("precision", "batch")
+    said = "".join(
+        f", {key} {row.cell.parameters[key]}" for key in kept if key in row.cell.parameters
+    )
+    return f"{row.cell.image}/{row.cell.workload}{said}"
 
 
 def _shape(row: Scaled, published: float | None) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from runner.report.listing_page import Listing, listing_html
 from runner.report.page import page
 from runner.report.panels import KINDS
 from runner.report.pictures import vega_script, vega_specification
-from runner.report.source import Release, slug, source
+from runner.report.reproduced import Reproduced
+from runner.report.source import Release, Source, slug, source
 from runner.report.summary import RunSummary, summary
 
+Held = Callable[[Source], Reproduced]
 Load = Callable[[Path], tuple[Run, Sequence[Record]]]
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
@@ -34,6 +36,8 @@ class Plan:
 
     Attributes:
         load: reads a run's folder; raises RunnerError where it is damaged.
+        held: holds a run against the published document that its suite is made from; None
+            where nobody looks. Both are sent to other processes.
     """
 
     folders: tuple[Path, ...]
@@ -41,6 +45,7 @@ class Plan:
     releases: Mapping[str, Release]
     documents: tuple[Document, ...]
     target: Path
+    held: Held | None = None
 
 
 def build(plan: Plan) -> int:
@@ -53,7 +58,8 @@ def build(plan: Plan) -> int:
     _refuse_same(folder.name for folder in plan.folders)
     try:
         with _workers(len(plan.folders)) as each:
-            made = each(partial(_write_run, plan.load, plan.releases, plan.target), plan.folders)
+            write = partial(_write_run, plan.load, plan.held, plan.releases, plan.target)
+            made = each(write, plan.folders)
             # Meanwhile: what every page shares takes seconds to make.
             _write_assets(plan.target)
             runs = sorted(made, key=lambda run: (run.started_at, run.id))
@@ -102,17 +108,21 @@ def _write_assets(target: Path) -> None:
 
 
 def _write_run(
-    load: Load, releases: Mapping[str, Release], target: Path, folder: Path
+    load: Load,
+    held: Held | None,
+    releases: Mapping[str, Release],
+    target: Path,
+    folder: Path,
 ) -> RunSummary:
     run, records = load(folder)
     made = source(run, records, releases)
     kept = summary(made)
     own = (target / kept.page).parent
     own.mkdir(parents=True, exist_ok=True)
-    # To look for a log that cannot be there, record by record, takes longer than the table.
-    logged = (folder / "logs").is_dir()
-    copy_run(made if logged else replace(made, records={}), folder, own)
-    _write(target / kept.page, run_html(page(made, folder if logged else None), embedded=False))
+    copy_run(made, folder, own)
+    shown = page(made, folder, None if held is None else held(made))
+    histories = {cell.anchor: site_pages.cell_path(cell) for cell in kept.cells}
+    _write(target / kept.page, run_html(shown, embedded=False, histories=histories))
     _write(target / site_compare.data_path(kept), site_compare.run_data(kept))
     return kept
 

@@ -104,10 +104,12 @@ def _work_section(
                     "launches": str(cell.launches),
                 }
             )
-    part_names(points)
-    kind = "decade" if points else "bars"
-    if not points:
+    # A line of dates needs two of them.
+    kind = "decade" if len({point["date"] for point in points}) > 1 else "bars"
+    if kind == "bars":
         points = _bars(images)
+    else:
+        part_names(points)
     heads = (
         *(Head(title=title) for title in ("image", "framework", "released")),
         *(
@@ -160,7 +162,7 @@ def _over_fastest(images: Mapping[str, Seen]) -> tuple[str, dict[str, tuple[Box,
 
 
 def _bars(images: Mapping[str, Seen]) -> Rows:
-    """Return bars for images whose release dates nobody knows."""
+    """Return bars for images that are of one date, or of dates that nobody knows."""
     return [
         {
             "label": image,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from runner import cells
 from runner.model import Cell, Image, Record, Run
 from runner.report.table import Table, build
 
@@ -45,9 +46,7 @@ class Source:
 
 def source(run: Run, records: Sequence[Record], releases: Mapping[str, Release]) -> Source:
     """Gather a run; raises as ``table.build`` does."""
-    by_label: dict[str, list[Record]] = {}
-    for record in records:
-        by_label.setdefault(record.cell.label, []).append(record)
+    by_label = cells.by_cell(records)
     return Source(run=run, table=build(run, records), records=by_label, releases=releases)
 
 

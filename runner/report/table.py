@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner import agreement, cells
+from runner import agreement, cells, scaling
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
 from runner.report.remarks import of_left_out, of_peak, of_records
+from runner.scaling import Scaled
 from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
 from runner.stopping import Decision, decide_all
@@ -75,12 +77,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows in the suite's order, what stands above them, and the remarks below."""
+    """Rows in the suite's order, what stands above them, and the remarks below.
+
+    Attributes:
+        scaled: what more GPUs bring; empty where the run has one number of GPUs only.
+    """
 
     title: str
     subtitle: str
     rows: tuple[Row, ...]
     remarks: tuple[str, ...]
+    scaled: tuple[Scaled, ...] = ()
 
 
 def build(run: Run, records: Sequence[Record]) -> Table:
@@ -111,7 +118,13 @@ def build(run: Run, records: Sequence[Record]) -> Table:
             *of_peak(run.peak),
             *of_left_out(len(records) - len(counted)),
         ),
+        scaled=_scaled(run, counted),
     )
+
+
+def _scaled(run: Run, records: Sequence[Record]) -> tuple[Scaled, ...]:
+    counts = {cell.parameters.get("gpus", 1) for cell in run.cells}
+    return scaling.rows(run, records) if len(counts) > 1 else ()
 
 
 def _asked(sampling: Sampling) -> str:
@@ -288,8 +301,8 @@ def _median_of(records: Sequence[Record], value: Callable[[Record], float | None
 
 
 def _phases(records: Sequence[Record]) -> dict[str, float]:
-    spent: dict[str, list[float]] = {}
+    spent: defaultdict[str, list[float]] = defaultdict(list)
     for record in records:
         for phase in record.phases:
-            spent.setdefault(phase.name, []).append(phase.end_s - phase.start_s)
+            spent[phase.name].append(phase.end_s - phase.start_s)
     return {name: statistics.median(values) for name, values in spent.items()}

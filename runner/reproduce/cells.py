@@ -125,12 +125,15 @@ def _box(
     if reason or image is None or workload is None or batch is None:
         return replace(empty, reason=reason or "the registry does not say how to make it")
     taken = min(batch, suite.batches.get(workload, batch))
+    maker = suite.stand_ins.get(image, image)
+    changed = [f"{maker} in place of {image}"] if maker != image else []
+    changed += [f"batch {taken} in place of {batch}"] if taken != batch else []
 
     def cell(protocol: str, changes: Mapping[str, Scalar]) -> Cell:
         given = {"batch": taken, **facts.parameters, **changes}
         return Cell(
             suite=suite.name,
-            image=image,
+            image=maker,
             workload=workload,
             protocol=protocol,
             parameters=WORKLOADS[workload].settled(given),
@@ -147,7 +150,7 @@ def _box(
         cells={"fair": fair, "as-published": cell("as-published", switches) if singles else fair},
         switches=switches,
         singles=singles,
-        remark="" if taken == batch else f"batch {taken} in place of {batch}",
+        remark="; ".join(changed),
     )
 
 

@@ -6,10 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from runner import published, report_commands
+from runner.report import site
+from tests.report_makers import RELEASES
+
+ROOT = Path(__file__).parent.parent.parent
 OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -32,6 +38,19 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
         yield started
         started.close()
+
+
+def built_site(base: Path) -> Path:
+    """Make a site over the runs in `base`/results, with the published benchmarks."""
+    plan = site.Plan(
+        folders=tuple(sorted((base / "results").iterdir())),
+        load=report_commands.load_run,
+        releases=RELEASES,
+        documents=published.load(ROOT / "results" / "published"),
+        target=base / "site",
+    )
+    site.build(plan)
+    return base / "site"
 
 
 @dataclass

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from runner import published, report_commands
-from runner.report import html, site
-from tests.browser.conftest import Watched
+from runner.report import html
+from tests.browser.conftest import Watched, built_site
 from tests.browser.test_run_page import seriously_wrong
-from tests.report_makers import RELEASES, load, write_run
+from tests.report_makers import load, write_run
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +22,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in (1, 2):
         name = f"2026-01-0{day}-decade-docker"
         write_run(base / "results" / name, day, started_at=f"2026-01-0{day}T00:00:00+00:00")
-    plan = site.Plan(
-        folders=tuple(sorted((base / "results").iterdir())),
-        load=report_commands.load_run,
-        releases=RELEASES,
-        documents=published.load(ROOT / "results" / "published"),
-        target=base / "site",
-    )
-    site.build(plan)
-    return base / "site"
+    return built_site(base)
 
 
 def kinds(made: Path) -> dict[str, Path]:

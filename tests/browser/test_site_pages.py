@@ -9,18 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from runner import published, report_commands
-from runner.report import site
+from runner import published
 from runner.report.listing_page import number
 from runner.report.site_pages import ratio_boxes
 from runner.report.summary import summary
 from runner.stats.compare import compare_all
-from tests.browser.conftest import Watched
+from tests.browser.conftest import ROOT, Watched, built_site
 from tests.browser.test_run_page import seriously_wrong
-from tests.report_makers import HOSTILE, RELEASES, load, write_hostile_run, write_run
+from tests.report_makers import HOSTILE, load, write_hostile_run, write_run
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parent.parent.parent
 BOTH = ("2026-01-03-decade-docker", "2026-01-01-decade-docker")
 
 
@@ -36,15 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fingerprint=machine * 16,
         )
     write_hostile_run(base / "results" / "2026-01-04-hostile")
-    plan = site.Plan(
-        folders=tuple(sorted((base / "results").iterdir())),
-        load=report_commands.load_run,
-        releases=RELEASES,
-        documents=published.load(ROOT / "results" / "published"),
-        target=base / "site",
-    )
-    site.build(plan)
-    return base / "site"
+    return built_site(base)
 
 
 def test_every_link_of_every_page_leads_to_a_page(tab: Watched, made: Path) -> None:
