@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigurationError, RunnerError
+from runner.launching import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -207,8 +208,7 @@ def show_run(folder: Path, console: Console) -> int:
 def _say(console: Console, text: str) -> None:
     from runner.report.logs import readable
 
-    wraps = console.is_terminal
-    console.print(readable(text), markup=False, highlight=False, soft_wrap=not wraps)
+    say(console, readable(text))
 
 
 def _html(asked: argparse.Namespace, folder: Path, console: Console) -> int:

@@ -12,7 +12,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,6 @@ def interpreter(image: str) -> Path:
 
 def train(python: Path, script: str, form: str) -> Transcript:
     """Return what the script said, started with an interpreter that has its framework."""
-    from runner.contract import Listener
-
     together = form != "doubled"
     asked = {
         "RUNNER_CONTRACT": "1",
@@ -65,9 +63,14 @@ def train(python: Path, script: str, form: str) -> Transcript:
         "SEVERAL_SCRIPT": script,
         "SEVERAL_FORM": form,
     }
-    ended = subprocess.run(
-        [str(python), str(Path(__file__).resolve())], env=asked, capture_output=True, timeout=600
-    )
+    return told(python, Path(__file__).resolve(), asked)
+
+
+def told(python: Path, script: Path, asked: Mapping[str, str]) -> Transcript:
+    """Return all that a script said, started as the host would; it must be by the contract."""
+    from runner.contract import Listener
+
+    ended = subprocess.run([str(python), str(script)], env=asked, capture_output=True, timeout=600)
     listener = Listener()
     listener.feed(ended.stdout)
     said = listener.transcript()

@@ -9,7 +9,6 @@ RUNNER_REQUIRE names `gpu`, a backend that is not there fails. Launched alone, w
 from __future__ import annotations
 
 import io
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from runner.telemetry import nvml
 from runner.verdict import Verdict, judge
 from runner.watching import watch
 from runner.workloads import WORKLOADS
+from tests.test_frameworks import required
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "pytorch-2.11.0"
@@ -113,7 +113,7 @@ def ground(request: pytest.FixtureRequest) -> Ground:
         image = load_images(ROOT)[IMAGE]
         environment = backend.prepare(image, BuildLimits(), lambda line: None)
     except (BackendUnavailable, PrepareError) as error:
-        if "gpu" in os.environ.get("RUNNER_REQUIRE", "").split(","):
+        if required("gpu"):
             raise
         pytest.skip(f"{request.param}: {error}")
     scripts = ""

@@ -7,7 +7,6 @@ RUNNER_REQUIRE=frameworks it is skipped: environments may have to be made first.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from runner import config
 from runner.backends import connect
-from runner.contract import Listener, Transcript
+from runner.contract import Transcript
 from runner.model import BuildLimits
 from tests import several_devices
 from tests.test_frameworks import required
@@ -54,15 +53,7 @@ class PyTorch:
             "PATH": os.defpath,
         }
         given = {f"RUNNER_PARAMETER_{name.upper()}": value for name, value in parameters.items()}
-        ended = subprocess.run(
-            [str(self.python), str(SCRIPT)], env=asked | given, capture_output=True, timeout=600
-        )
-        listener = Listener()
-        listener.feed(ended.stdout)
-        said = listener.transcript()
-        assert said.problems == (), ended.stderr.decode()
-        assert said.finished is (ended.returncode == 0)
-        return said
+        return several_devices.told(self.python, SCRIPT, asked | given)
 
     def train(self, protocol: str = "fair", **parameters: str) -> Transcript:
         """Return what it said of the small network, which must have succeeded."""

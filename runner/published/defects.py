@@ -51,29 +51,21 @@ def _sums(documents: Sequence[Document]) -> str:
     effects = Counter(str(defect.effect) for defect in every)
     lines = [f"- {effects[effect]} {effect}: {said}" for effect, said in _SAID_OF_EFFECT.items()]
     back = sum(bool(defect.parameters) for defect in every)
-    ways = Counter(_way(defect) for defect in every)
+    ways = Counter(defect.way for defect in every)
     said = ", ".join(f"{ways[way]} {words}" for way, words in _SAID_OF_WAY.items())
     return "\n".join([*lines, f"- made again: {back} come back through a parameter, {said}"])
-
-
-def _way(defect: Defect) -> str:
-    return (defect.otherwise or "").partition("; ")[0]
 
 
 def _without_parameter(documents: Sequence[Document]) -> str:
     """List the defects that no parameter brings back, way by way, each with how or why not."""
     rows = [
-        (document.suite, defect.id, defect.effect, _way(defect), _reason(defect))
+        (document.suite, defect.id, defect.effect, defect.way, defect.reason)
         for way in WAYS
         for document in documents
         for defect in document.defects
-        if _way(defect) == way
+        if defect.way == way
     ]
     return grid(("suite", "no parameter for", "effect", "comes back", "how, or why not"), rows)
-
-
-def _reason(defect: Defect) -> str:
-    return (defect.otherwise or "").partition("; ")[2]
 
 
 def _kinds_grid(documents: Sequence[Document]) -> str:

@@ -67,8 +67,7 @@ def _way_problems(defect: Defect) -> Iterator[str]:
     if bool(defect.parameters) == bool(defect.otherwise):
         found = "both" if defect.parameters else "neither"
         yield f"found {found} of parameters and otherwise, expected one of them"
-    way, _, reason = (defect.otherwise or "").partition("; ")
-    if defect.otherwise and (way not in WAYS or not reason):
+    if defect.otherwise and (defect.way not in WAYS or not defect.reason):
         known = "', '".join(WAYS)
         yield f"otherwise: {defect.otherwise!r}; expected one of '{known}', a semicolon, and more"
 

@@ -184,6 +184,16 @@ class Defect:
     parameters: dict[str, Scalar] = field(default_factory=dict)
     otherwise: str | None = None
 
+    @property
+    def way(self) -> str:
+        """Which of WAYS it comes back by, or not; empty for one with parameters."""
+        return (self.otherwise or "").partition("; ")[0]
+
+    @property
+    def reason(self) -> str:
+        """How it comes back without a parameter, or why not; empty for one with parameters."""
+        return (self.otherwise or "").partition("; ")[2]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
