@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from runner.model import Record, Status
+from runner.model import Cell, Record, Status
 from runner.stats.steady import SteadyParts, find_all_steady_parts
 
 
@@ -19,6 +19,14 @@ def by_cell(records: Iterable[Record]) -> dict[str, list[Record]]:
             own = lists[id(record.cell)] = found.setdefault(record.cell.label, [])
         own.append(record)
     return found
+
+
+def is_whole(cells: Iterable[Cell], records: Mapping[str, Sequence[Record]]) -> bool:
+    """Tell whether every cell that was to be measured has a number; records by its label."""
+    settled = (Status.OK, Status.SKIPPED)
+    return all(
+        any(record.status in settled for record in records.get(cell.label, ())) for cell in cells
+    )
 
 
 def current(records: Sequence[Record]) -> list[Record]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import pins
 from runner.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,8 +53,14 @@ def add_verbs(
     lock = verbs.add_parser("lock", help="resolve requirements.in and write requirements.lock")
     lock.add_argument("name", metavar="NAME", help="an image")
     lock.add_argument("--upgrade", action="store_true", help="to the newest versions that fit")
+    _variant(lock)
     _wheels(lock)
     add_root(lock)
+    build = verbs.add_parser("build", help="build an image, or find it built, and launch nothing")
+    build.add_argument("name", metavar="NAME", help="an image")
+    _variant(build)
+    add_root(build)
+    add_backend(build)
     check = verbs.add_parser("check", help="rules, build, conformance and a launch a workload")
     check.add_argument("names", nargs="+", metavar="NAME", help="images")
     check.add_argument(
@@ -91,6 +98,12 @@ def _wheels(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _variant(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--variant", metavar="VARIANT", help="'cuda': what the image is made of for GPUs"
+    )
+
+
 def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -110,6 +123,20 @@ def _image(asked: argparse.Namespace) -> Image:
         source = "images/"
         raise ConfigurationError(source, [f"no image {asked.name!r}; {hint(asked.name, images)}"])
     return images[asked.name]
+
+
+def _wanted(asked: argparse.Namespace) -> Image:
+    """Return the image that was asked for, as its variant where one was."""
+    from runner.documents import hint
+    from runner.images import variants
+
+    image = _image(asked)
+    if asked.variant is None:
+        return image
+    if asked.variant not in pins.VARIANTS:
+        problem = f"no variant {asked.variant!r}; {hint(asked.variant, pins.VARIANTS)}"
+        raise ConfigurationError(image.name, [problem])
+    return variants.required(image)
 
 
 def check_all(asked: argparse.Namespace, console: Console) -> int:
@@ -159,7 +186,7 @@ def _lock(asked: argparse.Namespace, console: Console) -> int:
 
     from runner.images import locking, registry
 
-    image = _image(asked)
+    image = _wanted(asked)
     known = registry.configured()
     if known.left_out:
         many = len(known.left_out)
@@ -168,14 +195,42 @@ def _lock(asked: argparse.Namespace, console: Console) -> int:
         image, asked.root.resolve(), known, _folders(asked), upgrade=asked.upgrade
     )
     if not changes:
-        _say(console, f"{image.name}: nothing changed; the lock is as it was")
+        _say(console, f"{image.full_name}: nothing changed; the lock is as it was")
         return OK
     shown = Table("package", "old", "new", "hashes")
     for change in changes:
         hashes = "changed" if change.hashes_changed else ""
         shown.add_row(change.name, change.old or "-", change.new or "-", hashes)
     console.print(shown)
-    _say(console, f"{image.name}: {len(changes)} packages changed; lock written")
+    _say(console, f"{image.full_name}: {len(changes)} packages changed; lock written")
+    return OK
+
+
+def _build(asked: argparse.Namespace, console: Console) -> int:
+    from runner import session
+    from runner.backends import PrepareError
+    from runner.model import BuildLimits
+
+    image = _wanted(asked)
+    connected = session.connect_backend(asked.backend, asked.root.resolve(), asked.wheels)
+    backend = connected.backend
+    _say(console, f"backend {backend.name}: {connected.reason}")
+    if image.variant and backend.name != "docker":
+        problem = f"the {image.variant} variant is built by a container engine: --backend docker"
+        raise ConfigurationError(image.full_name, [problem])
+    try:
+        made = backend.prepare(image, BuildLimits(), lambda line: _say(console, line))
+    except PrepareError as error:
+        _say(console, f"{image.full_name}: {error.status}: {error.reason}")
+        return BROKEN
+    base = () if made.base is None else [("base", made.base.reference)]
+    if made.base is not None and made.base.substituted_by is not None:
+        base = [*base, ("in its place", made.base.substituted_by)]
+    verified = max((each.date for each in image.verified), default="never")
+    facts = (*base, ("digest", made.digest), *sorted(made.facts.items()), ("verified", verified))
+    _say(console, f"{image.full_name}: {made.location}")
+    for name, value in facts:
+        _say(console, f"  {name}: {value}")
     return OK
 
 
@@ -255,6 +310,7 @@ def _restore(asked: argparse.Namespace, console: Console) -> int:
 ACTIONS: dict[str, Action] = {
     "new": _new,
     "lock": _lock,
+    "build": _build,
     "check": _check,
     "outdated": _outdated,
     "verify": _verify,

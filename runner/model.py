@@ -75,22 +75,30 @@ class KnownDefect:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CudaVariant:
-    """What an image would be made of for GPUs, where its folder makes one for processors.
+    """What an image is made of for GPUs, where its folder makes one for processors.
 
-    Its CUDA, cuDNN, GPU architectures and driver are the image's own facts.
+    Its CUDA, cuDNN, GPU architectures and driver are the image's own facts. Folder cuda/ of the
+    image's has its Dockerfile and its lock; without that folder it is the image itself, where base
+    and packages are the same, or cannot be built.
 
     Attributes:
         base: tag of the base, with a digest where two sources agree on it; without one, the
-            first that pulls it has the digest to pin.
+            record has the digest that the tag had when it was pulled.
+        newest_major: major compute capability of the newest GPUs that its CUDA has code for.
         base_sources: those that agree on the digest.
         packages: ``name==version``: in place of the lock's package of that name without
             ``-gpu``, or beyond the lock; the rest is the lock's.
+        language_version: that of the base, where it is not the image's.
+        trains: whether the image's script trains on a GPU; until it does, its cells are refused.
         verified: as of an image.
     """
 
     base: str
+    newest_major: int
     base_sources: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    language_version: str = ""
+    trains: bool = False
     verified: tuple[Verification, ...] = ()
 
 
@@ -112,6 +120,7 @@ class Image:
             known there is none.
         known_defects: those that bear on what is measured here.
         verified: empty means never verified, and every listing says so.
+        variant: folder below the image's own that this is made of, such as ``cuda``; empty: none.
     """
 
     name: str
@@ -138,6 +147,12 @@ class Image:
     known_defects: tuple[KnownDefect, ...] = ()
     verified: tuple[Verification, ...] = ()
     notes: str = ""
+    variant: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """Name with the variant's, as the folder has it below images/."""
+        return f"{self.name}/{self.variant}" if self.variant else self.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 from runner.model import Image
 
 SCRIPT_SUFFIXES = (".py", ".jl")
+# Folders below an image's own, each of which makes a variant of it: an image with another base.
+VARIANTS = ("cuda",)
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)", re.MULTILINE)

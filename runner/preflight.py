@@ -35,16 +35,21 @@ def refuse(
         parameters: the cell's, which a known defect of the release may bear on.
     """
     return (
-        _no_cuda(image)
+        _no_cuda(image, workload, gpus)
         or _defect(image, {**(parameters or {}), "workload": workload, "device": "cuda"})
         or _too_few(gpus, count)
         or next((found for gpu in gpus if (found := _on(image, workload, gpu))), None)
     )
 
 
-def _no_cuda(image: Image) -> Refusal | None:
+def _no_cuda(image: Image, workload: str, gpus: tuple[GpuFacts, ...]) -> Refusal | None:
+    """Refuse an image for processors, first of all for what keeps its variant from a GPU here."""
     if "cuda" in image.devices:
         return None
+    if image.cuda_variant is not None:
+        unfit = next((found for gpu in gpus if (found := _on(image, workload, gpu))), None)
+        if unfit is not None:
+            return unfit
     why = f"its {image.framework} {image.framework_version} is a build without CUDA"
     if image.cuda is not None:
         why = f"on a GPU, with CUDA {image.cuda}, it was never verified"
@@ -75,7 +80,12 @@ def _too_few(gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:
 
 
 def _on(image: Image, workload: str, gpu: GpuFacts) -> Refusal | None:
-    return _driver(image, gpu) or _architecture(image, gpu) or _memory(workload, gpu)
+    return (
+        _driver(image, gpu)
+        or _too_new(image, gpu)
+        or _architecture(image, gpu)
+        or _memory(workload, gpu)
+    )
 
 
 def _driver(image: Image, gpu: GpuFacts) -> Refusal | None:
@@ -86,6 +96,20 @@ def _driver(image: Image, gpu: GpuFacts) -> Refusal | None:
         status=Status.DRIVER_TOO_OLD,
         reason=f"{image.name} holds CUDA {image.cuda}, which needs driver {least} or newer; "
         f"{gpu.name} has driver {gpu.driver}",
+    )
+
+
+def _too_new(image: Image, gpu: GpuFacts) -> Refusal | None:
+    """Refuse a GPU that came after a variant's CUDA, whose libraries have no code for it, whatever
+    the framework's own intermediate code would do.
+    """
+    variant, capability = image.cuda_variant, gpu.compute_capability
+    if variant is None or capability is None or numbers(capability)[0] <= variant.newest_major:
+        return None
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE,
+        reason=f"{gpu.name} is of compute capability {capability}, and the CUDA {image.cuda} and "
+        f"cuDNN {image.cudnn} of {image.name} have code up to {variant.newest_major}.x",
     )
 
 

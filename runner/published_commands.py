@@ -154,13 +154,13 @@ def _near(name: str, known: Collection[str]) -> str:
 
 
 def _reproduce(asked: argparse.Namespace, console: Console) -> int:
-    from runner import session, store
+    from runner import cells, store
     from runner.reproduce import PROTOCOLS, reproduce
 
     suite, document, choice, margin = _asked(asked)
     protocols = [name for name in PROTOCOLS if name in (asked.protocol or PROTOCOLS)]
     if asked.run is not None:
-        folder = session.find_run(asked.run, asked.results)
+        folder = store.find_run(asked.run, asked.results)
     else:
         folder = _launch(asked, document, choice, protocols, _aside(asked, console))
     run, records = store.load_run(folder), store.load_records(folder)
@@ -173,7 +173,7 @@ def _reproduce(asked: argparse.Namespace, console: Console) -> int:
         say(console, f"run: {folder}")
     else:
         console.file.write(_rendered(asked.format, made, choice))
-    return OK if session.is_whole(run.cells, records) else INCOMPLETE
+    return OK if cells.is_whole(run.cells, cells.by_cell(records)) else INCOMPLETE
 
 
 def _aside(asked: argparse.Namespace, console: Console) -> Console:

@@ -99,7 +99,7 @@ def _add_root(command: argparse.ArgumentParser) -> None:
 
 def report(asked: argparse.Namespace, console: Console) -> int:
     """Render a run; the status says whether every cell of it has a number."""
-    from runner.session import find_run
+    from runner.store import find_run
 
     folder = find_run(asked.run, asked.results)
     if asked.html is not None:
@@ -159,14 +159,19 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 def _load(folder: Path, root: Path | None, *, for_table: bool = False) -> tuple[Source, int]:
-    from runner import session, store
+    from runner import cells, store
     from runner.report.source import source
 
-    run, records = store.load_run(folder), store.load_records(folder, for_table=for_table)
-    _KEPT.append((_KEPT, records))
-    gc.freeze()  # they stay to the end: the collector need not look through them again and again
-    made = source(run, records, {} if root is None else releases(root))
-    return made, OK if session.is_whole(run.cells, records) else INCOMPLETE
+    # All of it stays to the end: the collector need not look through it, now or ever.
+    gc.disable()
+    try:
+        run, records = store.load_run(folder), store.load_records(folder, for_table=for_table)
+        made = source(run, records, {} if root is None else releases(root))
+        _KEPT.append((_KEPT, made))
+    finally:
+        gc.freeze()
+        gc.enable()
+    return made, OK if cells.is_whole(made.run.cells, made.records) else INCOMPLETE
 
 
 def releases(root: Path) -> Mapping[str, Release]:
@@ -257,7 +262,7 @@ def _document(folder: Path) -> Document:
 def plot(asked: argparse.Namespace, console: Console) -> int:
     """Draw one picture of a run."""
     from runner.report import pictures
-    from runner.session import find_run
+    from runner.store import find_run
 
     made, _ = _load(find_run(asked.run, asked.results), asked.root)
     if asked.kind == "published":

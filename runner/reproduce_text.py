@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.published import row_labels, row_names
@@ -15,6 +15,7 @@ _SAID = {
     Outcome.ABSOLUTE: "reproduced, also absolutely",
     Outcome.SHAPE: "shape reproduced",
     Outcome.DIFFERS: "shape differs",
+    Outcome.AMBIGUOUS: "ambiguous",
     Outcome.REFERENCE: "reference",
     Outcome.NOT_COMPARABLE: "not comparable",
 }
@@ -61,12 +62,17 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """A heading with lines and a grid below it; level 1 is the whole."""
+    """A heading with lines and a grid below it; level 1 is the whole.
+
+    Attributes:
+        detail: what few will read to the end, and a page folds.
+    """
 
     level: int
     heading: str
     lines: tuple[str, ...] = ()
     grid: Grid | None = None
+    detail: bool = False
 
 
 ALL = Choice()
@@ -82,7 +88,7 @@ def sections(made: Reproduction, choice: Choice = ALL) -> Iterator[Section]:
         title = f"{again.table.title}: {again.protocol}"
         lines = (*_of_table(own), *_ranks(again))
         yield Section(level=2, heading=title, lines=lines, grid=_shape(again, choice))
-        yield Section(level=3, heading=f"{title}, number by number", grid=_numbers(own))
+        yield _number_by_number(title, own)
     worths = [each for each in made.worths if choice.has(each.box)]
     if worths:
         yield Section(
@@ -95,6 +101,7 @@ def sections(made: Reproduction, choice: Choice = ALL) -> Iterator[Section]:
                 "fair one, both on the fair launches.",
             ),
             grid=_worth_grid(worths),
+            detail=True,
         )
 
 
@@ -182,14 +189,25 @@ def _value(value: float) -> str:
     return significant(value, 4)
 
 
+_LONG = 60  # characters of a reason, above which several numbers share one
 _HEAD = ("number", "published", "here", "ratio there", "ratio here (interval)", "verdict", "why")
 
 
-def _numbers(found: Sequence[Found]) -> Grid:
-    return Grid(head=_HEAD, rows=tuple(_number(each) for each in found))
+def _number_by_number(title: str, found: Sequence[Found]) -> Section:
+    """Return every number with its reason; a long one that several share is told once, above."""
+    counts = Counter(each.reason for each in found if len(each.reason) > _LONG)
+    shared = [reason for reason, count in counts.items() if count > 1]
+    names = {reason: f"reason {place}" for place, reason in enumerate(shared, start=1)}
+    return Section(
+        level=3,
+        heading=f"{title}, number by number",
+        lines=tuple(f"{names[each]} ({counts[each]} numbers): {each}" for each in shared),
+        grid=Grid(head=_HEAD, rows=tuple(_number(each, names) for each in found)),
+        detail=True,
+    )
 
 
-def _number(found: Found) -> tuple[str, ...]:
+def _number(found: Found, names: Mapping[str, str]) -> tuple[str, ...]:
     number = found.box.number
     here = found.missing
     if found.here is not None:
@@ -202,7 +220,7 @@ def _number(found: Found) -> tuple[str, ...]:
         "-" if found.there is None else significant(found.there, 3),
         "1" if found.outcome is Outcome.REFERENCE else ratio,
         _SAID[found.outcome],
-        found.reason or "-",
+        names.get(found.reason, found.reason) or "-",
     )
 
 
@@ -248,17 +266,31 @@ def _worth_grid(worths: Sequence[Worth]) -> Grid:
     return Grid(head=head, rows=tuple(rows))
 
 
-def markdown(made: Reproduction, choice: Choice = ALL) -> str:
-    """Return the whole answer in Markdown."""
+def markdown(made: Reproduction, choice: Choice = ALL, *, level: int = 1) -> str:
+    """Return the whole answer in Markdown, its details folded.
+
+    Args:
+        level: of the first heading.
+    """
     parts = []
     for section in sections(made, choice):
-        parts.append(f"{'#' * section.level} {_escape(section.heading)}")
+        parts.append(f"{'#' * (level - 1 + section.level)} {_escape(section.heading)}")
         if section.lines:
             parts.append("\n".join(f"- {_escape(line)}" for line in section.lines))
         if section.grid is not None:
-            bars = [section.grid.head, ("---",) * len(section.grid.head), *section.grid.rows]
-            parts.append("\n".join(_bar(boxes) for boxes in bars))
+            rows = bars(section.grid.head, section.grid.rows)
+            parts.append(_folded(rows, len(section.grid.rows)) if section.detail else rows)
     return "\n\n".join(parts) + "\n"
+
+
+def bars(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join(_bar(boxes) for boxes in (head, ("---",) * len(head), *rows))
+
+
+def _folded(text: str, count: int) -> str:
+    # The attribute is for Python-Markdown, which else takes what is inside for HTML.
+    return f'<details markdown="1"><summary>{count} rows</summary>\n\n{text}\n\n</details>'
 
 
 def _bar(boxes: Sequence[str]) -> str:

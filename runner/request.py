@@ -11,6 +11,7 @@ from runner import cifar10, plan, published, reproduce
 from runner.config import load_images, load_matrix, sampling_problem
 from runner.documents import hint
 from runner.errors import ConfigurationError, NothingSelected
+from runner.images import variants
 from runner.model import Cell, Image, Job, Matrix, Sampling, Suite, Tolerance
 
 ANYTHING = Tolerance(
@@ -125,7 +126,7 @@ def plan_request(request: Request) -> Planned:
     return Planned(
         request=request,
         root=root,
-        images=images,
+        images=variants.on(images, suite.device),
         matrix=matrix,
         suite=suite,
         profile=profile,

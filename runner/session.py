@@ -23,10 +23,8 @@ from runner import (
 )
 from runner.backends import Backend, PrepareError, connect
 from runner.config import wheel_folders
-from runner.documents import hint
 from runner.errors import BackendUnavailable, ConfigurationError
 from runner.model import (
-    Cell,
     Environment,
     Job,
     Record,
@@ -34,6 +32,7 @@ from runner.model import (
     Status,
 )
 from runner.request import Planned
+from runner.store import find_run
 from runner.telemetry import host, nvml, peak
 
 
@@ -204,22 +203,6 @@ def read_host() -> host.HostFacts:
     return host.read(Path("/"), () if library is None else nvml.facts(library))
 
 
-def find_run(name: Path, results: Path) -> Path:
-    """Return a run's folder by its path, its name below `results`, or ``latest``.
-
-    Raises:
-        ConfigurationError: there is no such run; the message lists what there is.
-    """
-    folders = store.runs(results)
-    if str(name) == "latest" and folders:
-        return folders[-1]
-    for candidate in (name, results / name):
-        if (candidate / "run.json").is_file():
-            return candidate
-    near = hint(name.name, [folder.name for folder in folders])
-    raise ConfigurationError(str(name), [f"no run; {results}/ has: {near}"])
-
-
 def describe(planned: Planned, connected: Connected) -> Run:
     """Return run.json's contents for a run that starts now."""
     facts = read_host()
@@ -279,10 +262,3 @@ def _remaining(
         if record.identity is not None and record.status not in stopping.REPEATED
     ]
     return plan.remaining(jobs, {job.id: identities.get(job.cell.label, "") for job in jobs}, done)
-
-
-def is_whole(cells: Sequence[Cell], records: Sequence[Record]) -> bool:
-    """Tell whether every cell that was to be measured has a number."""
-    good = {record.cell.label for record in records if record.status is Status.OK}
-    left_out = {record.cell.label for record in records if record.status is Status.SKIPPED}
-    return all(cell.label in good or cell.label in left_out for cell in cells)

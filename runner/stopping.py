@@ -9,6 +9,7 @@ from itertools import compress
 from runner import cells
 from runner.model import Record, Sampling, Status
 from runner.stats.precision import needs_more
+from runner.stats.steady import SteadyParts
 
 # An interrupted, disturbed or unprepared job says nothing of its cell: it is launched again.
 REPEATED = (
@@ -51,7 +52,7 @@ def decide_all(measured: Sequence[Sequence[Record]], sampling: Sampling) -> list
     spread = [len(batch) >= 2 for batch in batches]
     steady = iter(cells.all_steady_parts(list(compress(batches, spread))))
     return [
-        _decide(records, sampling, next(steady).parts if known else ())
+        _decide(records, sampling, next(steady) if known else None)
         for records, known in zip(measured, spread, strict=True)
     ]
 
@@ -67,19 +68,25 @@ def _first_batch(records: Sequence[Record], sampling: Sampling) -> list[Record]:
 
 
 def _decide(
-    records: Sequence[Record], sampling: Sampling, batch_parts: Sequence[Sequence[float]]
+    records: Sequence[Record], sampling: Sampling, batch_parts: SteadyParts | None
 ) -> Decision:
-    """Decide for one cell; `batch_parts`: steady part of each launch of ``_first_batch``."""
+    """Decide for one cell; `batch_parts`: those of ``_first_batch``, None below two launches."""
     made = _made(records)
     if sampling.precision is None or len(made) < sampling.launches:
         more = max(0, sampling.launches - len(made))
         return Decision(more=more, asked=sampling.launches, reason="")
     batch = made[: sampling.launches]
     good = cells.good(batch)
-    if len(good) < 2:
+    if batch_parts is None:
         reason = f"{len(good)} of the first {len(batch)} launches ended ok: no spread to go by"
         return Decision(more=0, asked=len(batch), reason=reason)
-    found = needs_more(batch_parts, sampling.precision, first=len(good), at_most=_ANY)
+    found = needs_more(
+        batch_parts.parts,
+        sampling.precision,
+        first=len(good),
+        at_most=_ANY,
+        spread=batch_parts.level_spread,
+    )
     target = (found.target or 0) + len(batch) - len(good)
     asked = min(target, max(sampling.max_launches, len(batch)))
     more = max(0, asked - len(made))

@@ -101,7 +101,7 @@ def _compare(asked: argparse.Namespace, console: Console) -> int:
 def _compared(asked: argparse.Namespace) -> Compared:
     from runner import compare, store
     from runner.config import share
-    from runner.session import find_run
+    from runner.store import find_run
 
     margin = share(asked.margin)
     problems = []

@@ -20,15 +20,27 @@ import pytest
 from docker import APIClient
 
 from runner import pins
-from runner.backends import PrepareError, docker, docker_job
+from runner.backends import PrepareError, docker, docker_bases, docker_job
 from runner.backends.docker_engine import DockerBackend
 from runner.backends.docker_job import ContainerJob
-from runner.backends.docker_options import JOB_LABEL, OWNER_LABEL, owner_text
+from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, OWNER_LABEL, owner_text
+from runner.backends.docker_refusals import refusal
 from runner.backends.job_state import this_owner
 from runner.backends.process_tree import Process
 from runner.backends.process_tree import stat as process_stat
 from runner.errors import BackendUnavailable
-from runner.model import BuildLimits, Environment, Image, Launch, Limits, Outcome, Status
+from runner.images import variants
+from runner.model import (
+    Base,
+    BuildLimits,
+    CudaVariant,
+    Environment,
+    Image,
+    Launch,
+    Limits,
+    Outcome,
+    Status,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -562,10 +574,17 @@ def test_a_base_that_cannot_be_had(tmp_path: Path) -> None:
     image = dataclasses.replace(make_image(tmp_path, dockerfile), language_version="9.9")
     backend = connected(tmp_path)
 
+    said: list[str] = []
+
     with pytest.raises(PrepareError) as raised:
-        backend.prepare(image, BuildLimits(timeout_s=60), lambda _: None)
+        backend.prepare(image, BuildLimits(timeout_s=60), said.append)
 
     assert raised.value.status is Status.BASE_UNAVAILABLE
+    assert raised.value.evidence == ""
+    words = said[-1]  # the engine's own, which the log has, and the reason has not
+    assert refusal(words) in raised.value.reason
+    assert words not in raised.value.reason
+    assert "https:" not in raised.value.reason
     assert "runner-base/python:9.9" in raised.value.reason
     assert "scripts/bases" in raised.value.reason
 
@@ -589,6 +608,37 @@ def test_a_stand_in_is_recorded(ready: Ready, tmp_path: Path) -> None:
     substituted = made.base.substituted_by or ""
     assert substituted.startswith(f"runner-base/python:{tag} {ready.environment.digest}: ")
     assert made.facts["apt"] == "none="
+
+
+def test_a_variant_is_built_of_its_folder_on_a_base_by_tag(ready: Ready, tmp_path: Path) -> None:
+    number = str(random.randrange(10**6))
+    tag = f"runner-test/gpu:{number}"
+    engine().tag(ready.environment.digest, "runner-test/gpu", number)
+    name = "varied"
+    dockerfile = "ARG BASE={}\nFROM ${{BASE}}\nRUN echo {} >/tmp/made-of\n"
+    plain = make_image(tmp_path, dockerfile.format(ready.base, "cpu"), name)
+    folder = plain.folder / "cuda"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(dockerfile.format(tag, "cuda"), encoding="utf-8")
+    (folder / "requirements.lock").write_text("# another\n", encoding="utf-8")
+    stated = CudaVariant(base=tag, newest_major=6)
+    variant = variants.required(dataclasses.replace(plain, cuda_variant=stated))
+    backend = connected(tmp_path)
+
+    made = backend.prepare(variant, BuildLimits(), lambda _: None)
+    beside = backend.prepare(plain, BuildLimits(), lambda _: None)
+    labels = docker_bases.labels(docker_bases.inspect(engine(), made.digest) or {})
+    for each in (made.location, beside.location):
+        engine().remove_image(each, force=True)
+    engine().remove_image(tag, noprune=True)
+
+    assert made.location.startswith(f"runner/{name}/cuda:")
+    assert labels[IMAGE_LABEL] == f"{name}/cuda"
+    assert made.facts["variant"] == f"{name}/cuda"
+    assert made.base == Base(reference=tag)  # no digest: it was never pulled
+    assert made.lock_sha256 != beside.lock_sha256
+    assert beside.location.startswith(f"runner/{name}:")
+    assert "variant" not in beside.facts
 
 
 def test_a_dockerfile_without_a_base_is_a_failed_build(tmp_path: Path) -> None:

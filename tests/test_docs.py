@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,17 @@ import pytest
 from runner import published, scaling, store
 from runner.config import load_images
 from runner.report import formats, releases, scaled, table
+from runner.reproduce import Reproduction
+from tests import published_docs
 
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 RELEASES = re.compile(r"(<!-- releases -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SCALING = re.compile(r"(<!-- scaling: ([^>]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-DOCUMENTS = ("README.md", "docs/releases.md", "docs/scaling.md")
+REPRODUCED = re.compile(r"(<!-- reproduced: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SUMMARY = re.compile(r"(<!-- reproduced -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("README.md", "docs/published.md", "docs/releases.md", "docs/scaling.md")
+REFERENCE = ROOT / "results" / "reference"
 
 
 def made(run: str) -> str:
@@ -43,11 +49,29 @@ def scaled_beside_published(runs: str) -> str:
     return scaled.markdown(rows, rates, references)
 
 
+@cache
+def reproductions() -> dict[str, dict[str, Reproduction]]:
+    return {
+        name: published_docs.committed(suite, ROOT, REFERENCE)
+        for name, suite in published_docs.suites(ROOT).items()
+    }
+
+
+def reproduced(name: str) -> str:
+    return published_docs.section(published_docs.suites(ROOT)[name], reproductions()[name])
+
+
+def reproduced_in_short() -> str:
+    return published_docs.short(reproductions(), published_docs.suites(ROOT))
+
+
 def refreshed(text: str) -> str:
     text = MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
     text = SCALING.sub(
         lambda found: f"{found[1]}\n{scaled_beside_published(found[2])}\n{found[4]}", text
     )
+    text = REPRODUCED.sub(lambda found: f"{found[1]}\n{reproduced(found[2])}\n{found[4]}", text)
+    text = SUMMARY.sub(lambda found: f"{found[1]}\n{reproduced_in_short()}\n{found[3]}", text)
     listed = releases.markdown(load_images(ROOT).values())
     return RELEASES.sub(lambda found: f"{found[1]}\n{listed}\n{found[3]}", text)
 
@@ -56,18 +80,35 @@ def refreshed(text: str) -> str:
 def test_tables_are_those_of_the_records_and_the_images(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
 
-    assert any(mark.search(text) for mark in (MARK, RELEASES, SCALING))
+    assert any(mark.search(text) for mark in (MARK, RELEASES, SCALING, REPRODUCED))
     assert refreshed(text) == text
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/releases.md"]
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/published.md",
+        "docs/releases.md",
+        "docs/reproduce.md",
+    ],
 )
 def test_links_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
 
     for target in re.findall(r"\]\((?!https:)([^)#]+)\)", text):
         assert (ROOT / path).parent.joinpath(target).exists(), target
+
+
+def test_every_published_comparison_is_shown_with_a_run_or_without_one() -> None:
+    text = (ROOT / "docs/published.md").read_text(encoding="utf-8")
+    shown = [found[2] for found in REPRODUCED.finditer(text)]
+    known = published_docs.suites(ROOT)
+
+    assert shown == list(known)
+    assert len(known) == 9  # five, and the four of them that have numbers of GPUs
 
 
 def test_every_exit_status_is_documented() -> None:

@@ -40,6 +40,7 @@ cudnn: "7"
 minimum_driver: "384.81"
 cuda_variant:
   base: tiny/tiny:1.0-gpu
+  newest_major: 7
   packages: [runner-tiny-gpu==1.0, more==2]
 environment:
 """
@@ -79,6 +80,7 @@ def test_every_image_that_is_for_processors_and_has_facts_of_cuda_has_a_variant(
     [
         ('cudnn: "7"\n', "", "cuda_variant: cudnn is not stated"),
         ("  base: tiny/tiny:1.0-gpu\n", "", "'base' is missing"),
+        ("  newest_major: 7\n", "", "'newest_major' is missing"),
         ("tiny:1.0-gpu", "tiny", "base"),
         ("1.0-gpu", f"1.0-gpu@sha256:{'0' * 64}", "with 0 base_sources; expected a digest and two"),
         ("  packages", "  base_sources: [one, two]\n  packages", "or a tag alone"),

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "runner"
 LINES = (
     ("cli",),
     ("image_commands", "published_commands", "report_commands", "trust_commands"),
-    ("reproduce_json",),
+    ("reproduce_json", "reproduce_summary"),
     ("reproduce_text",),
     ("launching",),
     ("acceptance",),

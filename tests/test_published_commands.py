@@ -93,7 +93,7 @@ def test_a_narrower_margin_is_harder(results: Path, capsys: pytest.CaptureFixtur
     assert reproduce(results, "--format", "json", "--margin", "0.1%") == 0
 
     verdicts = {each["verdict"] for each in json.loads(capsys.readouterr().out)["numbers"]}
-    assert verdicts == {"reference", "not comparable"}
+    assert verdicts == {"reference", "ambiguous"}
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_launches_that_scatter_decide_nothing() -> None:
 
     found = of(again(suite, records), "Tensorflow NHWC no XLA", "Time")
 
-    assert found.outcome is Outcome.NOT_COMPARABLE
+    assert found.outcome is Outcome.AMBIGUOUS
     assert found.reason == "undecided by these launches: the interval reaches the margin"
 
 
@@ -512,6 +512,31 @@ def test_the_page_has_the_documents_tables_in_their_order_and_shape() -> None:
     ]
     assert grid.rows[0][1] == "241.478 ms / 241.5 (reference)"
     assert grid.rows[2][1] == "365.122 ms / 365.1 (shape reproduced)"
+
+
+def test_a_long_reason_that_several_numbers_share_is_told_once() -> None:
+    suite = SUITES["pytorch-flux"]
+    why = "base julia:1.0 is not here and cannot be pulled (no network: no such host); bring it"
+    records = [
+        replace(record, status=Status.BASE_UNAVAILABLE, reason=why)
+        if record.cell.image == "flux-0.6.10"
+        else record
+        for record in made_up(suite, lambda _: 0.5)
+    ]
+    made = again(suite, records)
+
+    (part,) = [
+        each
+        for each in reproduce_text.sections(made)
+        if each.heading == "Single layers on the GPU: fair, number by number"
+    ]
+
+    assert part.grid is not None
+    whys = {row[0]: row[-1] for row in part.grid.rows if row[2] == "base-unavailable"}
+    assert set(whys.values()) == {"reason 1"}
+    assert part.lines == (f"reason 1 ({len(whys)} numbers): {why}",)
+    assert len(whys) >= 12
+    assert json.loads(reproduce_json.as_json(made))["numbers"][-1]["reason"] == why
 
 
 def test_a_choice_of_rows_and_metrics_narrows_what_is_listed() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from runner import published, report_commands, store
 from runner.model import Status
-from runner.report import site, site_machines, site_pages, site_published, site_works
+from runner.report import html, site, site_machines, site_pages, site_published, site_works
 from runner.report.html import PageError
 from runner.report.parts import parts
 from runner.report.reproduced import absent
@@ -211,3 +211,31 @@ def test_a_site_without_published_documents_says_so() -> None:
 
     assert path == "published.html"
     assert "Nothing is registered" in text
+
+
+def test_scripts_are_stored_once_in_a_site(tmp_path: Path) -> None:
+    write_small_run(tmp_path / "results" / "2026-01-01-decade-process", 1)
+    site.build(plan(tmp_path))
+
+    made = files(tmp_path / "site")
+    shared = html.table_script().encode()
+    assert made["assets/tables.js"] == shared
+    pages = [text for name, text in made.items() if name.endswith(".html")]
+    assert all(b'assets/tables.js"></script>' in text and shared not in text for text in pages)
+
+
+@pytest.mark.parametrize(
+    "module", ["var a=1;", "var a=1;export{a as b};", 'var a="</script>";export{a as default};']
+)
+def test_a_script_of_another_make_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    path = tmp_path / "itables" / "html" / "dt_bundle.js"
+    path.parent.mkdir(parents=True)
+    path.write_text(module)
+    (tmp_path / "itables-9.dist-info").mkdir()
+    (tmp_path / "itables-9.dist-info" / "METADATA").write_text("Name: itables\nVersion: 9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(PageError, match=r"dt_bundle\.js: expected a module"):
+        html.table_script.__wrapped__()

@@ -132,6 +132,32 @@ def test_two_launches_get_students_interval_on_logarithms() -> None:
     assert "Student" in method
 
 
+def test_a_spread_from_within_launches_widens_few_launches_and_says_so() -> None:
+    # Critical value of t with 2 degrees of freedom at 95 %: 4.30265 (any table of t).
+    medians = np.array([1.0, 1.01, 1.02])
+
+    low, high, method = median_interval(medians, spread=0.07)
+
+    half = 4.30265 * 0.07 / math.sqrt(3)
+    centre = float(np.log(medians).mean())
+    assert (low, high) == pytest.approx((math.exp(centre - half), math.exp(centre + half)))
+    assert "changes of level within launches" in method
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_a_spread_below_that_of_the_medians_or_beside_many_launches_changes_nothing(
+    count: int,
+) -> None:
+    launches = [[1.0 + launch / 10] for launch in range(count)]
+
+    assert estimate(launches, spread=0.01 if count == 3 else 9.0) == estimate(launches)
+
+
+def test_as_many_spreads_as_cells_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="2 cells and 1 spreads: expected equally many"):
+        estimate_all([[[1.0]], [[2.0]]], spreads=[0.1])
+
+
 def test_ten_launches_get_the_interpolated_order_statistics_of_the_literature() -> None:
     # n = 10: the pair (2, 9) holds 97.85 %, (3, 8) holds 89.06 %; at 95 % the share between
     # them is 0.3246 and, by Hettmansperger and Sheather, the weight 8 I / (2 + 6 I) = 0.6579.

@@ -31,6 +31,12 @@ def test_calm_launches_are_enough_and_wild_ones_are_not() -> None:
     assert lacking.more == 16
 
 
+def test_launches_that_agree_by_chance_are_reckoned_with_the_least_spread() -> None:
+    decision = needs_more(calm, 0.1, first=6, spread=0.1453)
+
+    assert decision.target == 22
+
+
 def test_the_cap_is_kept_and_said() -> None:
     decision = needs_more(wild, 0.001, first=6, at_most=20)
 

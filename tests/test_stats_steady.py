@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,69 @@ def test_one_unsteady_launch_in_five_is_named_and_does_not_mark_the_cell() -> No
 
     assert kept.unsteady == (4,)
     assert kept.steady
+
+
+def test_a_change_of_level_in_one_launch_is_its_swing_and_the_cells_spread() -> None:
+    launches = [noisy(np.zeros(30), seed) for seed in range(2)]
+    launches.append(noisy(np.where(np.arange(30) < 20, 0.0, 0.2), seed=2))
+
+    kept = find_steady_parts(launches)
+
+    assert kept.found[2].shape is Shape.LATE_JUMP
+    assert [first for first, _ in kept.found[2].levels] == [0, 20]
+    assert kept.swings[:2] == (0, 0)
+    assert kept.swings[2] == pytest.approx(0.2, abs=0.02)
+    assert kept.level_spread == pytest.approx(kept.swings[2] / math.sqrt(3) / 2)
+
+
+def test_a_level_that_a_launch_leaves_early_is_cut_and_not_forgotten() -> None:
+    launches = [noisy(np.zeros(30), seed) for seed in range(2)]
+    launches.append(noisy(np.where(np.arange(30) < 10, 0.2, 0.0), seed=2))
+
+    kept = find_steady_parts(launches)
+
+    assert (kept.found[2].shape, len(kept.parts[2])) == (Shape.WARM_UP, 20)
+    assert kept.swings[2] == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_warm_up_that_all_launches_share_is_no_swing() -> None:
+    warm_up = np.where(np.arange(30) < 10, 0.2, 0.0)
+
+    kept = find_steady_parts([noisy(warm_up, seed) for seed in range(3)])
+
+    assert kept.together.start == 10
+    assert all(state.levels for state in kept.found)
+    assert kept.level_spread == 0
+
+
+def test_a_level_of_a_tenth_of_the_steps_is_no_swing() -> None:
+    brief = np.where(np.arange(30) < 27, 0.0, 0.5)
+
+    kept = find_steady_parts([noisy(brief, seed) for seed in range(3)])
+
+    assert all(len(state.levels) == 2 for state in kept.found)
+    assert kept.swings == (0, 0, 0)
+
+
+def test_steps_that_change_level_five_times_and_more_are_no_swing() -> None:
+    often = np.where(TIME // 10 % 2 == 1, 0.2, 0.0)
+    seldom = np.where(TIME // 25 % 2 == 1, 0.2, 0.0)
+
+    kept = find_steady_parts([noisy(often, 1), noisy(seldom, 2)])
+
+    assert [state.shape for state in kept.found] == [Shape.TWO_LEVELS] * 2
+    assert kept.swings[0] == 0
+    assert kept.swings[1] == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_slow_head_moves_the_levels_after_it_and_is_none() -> None:
+    steps = noisy(np.where(np.arange(40) < 25, 0.0, 0.2), seed=3)
+    steps[:2] = [3.0, 3.0]
+
+    found = find_steady(steps)
+
+    assert [first for first, _ in found.levels] == [2, 25]
+    assert [level for _, level in found.levels] == pytest.approx([0.0, 0.2], abs=0.02)
 
 
 def test_levels_all_near_the_last_one_are_flat() -> None:

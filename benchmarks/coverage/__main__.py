@@ -22,7 +22,7 @@ def main() -> int:
     began = time.monotonic()
     broken: list[str] = []
     sections: tuple[tuple[Callable[[np.random.Generator, int], list[str] | None], int], ...] = (
-        (intervals.over_series, 1000),
+        (intervals.over_series, 2000),
         (intervals.over_launches, 2000),
         (comparisons.false_alarms, 150),
         (comparisons.smallest_found, 2000),

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special, stats
 
-from benchmarks.coverage.series import Array
-
-Booleans = npt.NDArray[np.bool_]
+from benchmarks.coverage.series import Array, Booleans
 
 
 def pooled_t(launches: Array, level: float = 0.95) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 BETWEEN = 0.02
 WITHIN = 0.05
 
@@ -42,12 +43,22 @@ def correlated(rng: np.random.Generator, launches: int, steps: int, lean: float 
     return np.exp(between(rng, launches) + noise)
 
 
-def two_level(rng: np.random.Generator, launches: int, steps: int) -> Array:
-    """Steps that change between 1 and 1.15, and stay where they are for 20 on average."""
+def slow_steps(rng: np.random.Generator, launches: int, steps: int) -> Booleans:
+    """Return which steps are on the slower of two levels; each lasts for 20 on average."""
     flips = rng.random((launches, steps)) < 0.05
     flips[:, 0] = rng.random(launches) < 0.5
-    slow = np.cumsum(flips, axis=1) % 2 == 1
-    return lognormal(rng, launches, steps) * np.where(slow, 1.15, 1.0)
+    slow: Booleans = np.cumsum(flips, axis=1) % 2 == 1
+    return slow
+
+
+def on_two_levels(rng: np.random.Generator, slow: Booleans) -> Array:
+    """Return steps of 1.15 where they are slow, else of 1."""
+    return lognormal(rng, *slow.shape) * np.where(slow, 1.15, 1.0)
+
+
+def two_level(rng: np.random.Generator, launches: int, steps: int) -> Array:
+    """Steps that change between 1 and 1.15, and stay where they are for 20 on average."""
+    return on_two_levels(rng, slow_steps(rng, launches, steps))
 
 
 def two_mode(rng: np.random.Generator, launches: int, steps: int) -> Array:

@@ -15,6 +15,7 @@ from requests.exceptions import RequestException
 from runner import pins
 from runner.backends import PrepareError
 from runner.backends.docker_options import SUBSTITUTE_LABEL
+from runner.backends.docker_refusals import refusal
 from runner.model import Base, BuildLimits, Image, Status
 
 _STAND_IN = "runner-base"
@@ -84,12 +85,14 @@ class Bases:
             problem = self._pull(repository, digest, limits, say)
             found = None if problem else inspect(self._api, pinned)
         if found is not None:
-            return ResolvedBase(base=Base(reference=reference), id=found["Id"])
+            known = reference if digest else as_pulled(reference, found)
+            if known != reference:
+                say(f"{reference} has no digest; it is {known}, as every record says")
+            return ResolvedBase(base=Base(reference=known), id=found["Id"])
         substitute = inspect(self._api, stand_in)
         if substitute is None:
-            raise PrepareError(
-                Status.BASE_UNAVAILABLE, base_unavailable(reference, problem, stand_in)
-            )
+            reason = base_unavailable(reference, problem, stand_in)
+            raise PrepareError(Status.BASE_UNAVAILABLE, reason)
         made_of = labels(substitute).get(SUBSTITUTE_LABEL, "it does not say what it is made of")
         say(f"{reference} cannot be pulled ({problem}); {stand_in} stands in for it")
         name = f"{stand_in} {substitute['Id']}: {made_of}"
@@ -98,21 +101,29 @@ class Bases:
         )
 
     def _pull(self, repository: str, digest: str, limits: BuildLimits, say: Say) -> str:
-        """Pull a base within the time of a build; return what went wrong, or nothing."""
+        """Pull a base within the time of a build; return what went wrong, or nothing.
+
+        The engine's own words are said, for the log.
+        """
         until = time.monotonic() + limits.timeout_s
         try:
             for message in self._api.pull(repository, digest or None, stream=True, decode=True):
                 if "error" in message:
-                    return str(message["error"])
+                    return _refused(str(message["error"]), say)
                 if "progress" not in message:
                     say(f"{message.get('id', repository)}: {message.get('status', '')}")
                 if time.monotonic() > until:
                     return f"not done after {limits.timeout_s:g} s"
         except APIError as error:
-            return str(error.explanation or error)
+            return _refused(str(error.explanation or error), say)
         except RequestException as error:
-            return str(error)
+            return _refused(str(error), say)
         return ""
+
+
+def _refused(words: str, say: Say) -> str:
+    say(words)
+    return refusal(words)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -130,9 +141,24 @@ def split_reference(reference: str) -> tuple[str, str]:
     return f"{folders}{slash}{last.partition(':')[0]}", digest
 
 
+def as_pulled(reference: str, inspected: Mapping[str, Any]) -> str:
+    """Return a tag with the digest that it was pulled by; alone where it was never pulled.
+
+    >>> as_pulled("a/b:1", {"RepoDigests": ["other@sha256:77", "a/b@sha256:12"]})
+    'a/b:1@sha256:12'
+    """
+    repository = split_reference(f"{reference}@unknown")[0]
+    for name in inspected.get("RepoDigests") or ():
+        found, _, digest = name.partition("@")
+        if found == repository or found.endswith(f"/{repository}"):
+            return f"{reference}@{digest}"
+    return reference
+
+
 def stand_in_of(image: Image) -> str:
     """Return the name of what stands in for an image's base where that cannot be had."""
-    return f"{_STAND_IN}/{image.language}:{image.language_version}"
+    kind = f"{image.language}-{image.variant}" if image.variant else image.language
+    return f"{_STAND_IN}/{kind}:{image.language_version}"
 
 
 def restored_name(reference: str) -> str | None:
@@ -149,9 +175,12 @@ def restored_name(reference: str) -> str | None:
 
 def base_unavailable(reference: str, problem: str, stand_in: str) -> str:
     """Return the reason of a base that cannot be had, with what to do."""
+    # The script makes stand-ins of this machine's Python, not of CUDA.
+    is_variant = any(f"-{name}:" in stand_in for name in pins.VARIANTS)
+    makeable = "" if is_variant else ", or make a stand-in with scripts/bases"
     return (
         f"base {reference} is not here and cannot be pulled ({problem}), and there is no stand-in"
-        f" {stand_in}; {carrying(reference)}, or make a stand-in with scripts/bases"
+        f" {stand_in}; {carrying(reference)}{makeable}"
     )
 
 

@@ -32,6 +32,7 @@ from runner.backends.docker_bases import ResolvedBase, Say
 from runner.model import BuildLimits, Image, Status
 
 _EVIDENCE_LINES = 20
+_LEFT_OUT = {"__pycache__", *pins.VARIANTS}  # a variant is an image of its own
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -58,11 +59,11 @@ def recipe(image: Image, root: Path, resolved: ResolvedBase) -> Recipe:
     Raises:
         PrepareError: a file is missing.
     """
-    folder = f"images/{image.name}"
+    folder = f"images/{image.full_name}"
     files = {
         f"{folder}/{path.relative_to(image.folder).as_posix()}": path
         for path in sorted(image.folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not _LEFT_OUT & set(path.relative_to(image.folder).parts[:-1])
     }
     try:
         files |= {f"scripts/{path.name}": path for path in pins.script_files(root)}
@@ -74,7 +75,7 @@ def recipe(image: Image, root: Path, resolved: ResolvedBase) -> Recipe:
         built = {name: path for name, path in files.items() if name != f"{folder}/image.yaml"}
         content = content_sha256(built, decisive, resolved.id)
     except OSError as error:
-        msg = f"{image.name}: {error.filename}: {error.strerror}"
+        msg = f"{image.full_name}: {error.filename}: {error.strerror}"
         raise PrepareError(Status.BUILD_FAILED, msg) from error
     apt = pins.unpinned_apt(pins.dockerfile_argument(text, "APT") or "").split()
     return Recipe(files=files, arguments=arguments, apt=tuple(apt), content=content)
@@ -145,7 +146,7 @@ def build(api: APIClient, order: Order, say: Say) -> None:
                     say(line)
     except (BuildFailed, APIError) as error:
         words = error.explanation or str(error) if isinstance(error, APIError) else str(error)
-        reason = f"building {order.image.name} failed: {words}"
+        reason = f"building {order.image.full_name} failed: {words}"
         raise PrepareError(Status.BUILD_FAILED, reason, "\n".join(last)) from error
 
 
@@ -193,7 +194,7 @@ def _messages(
 def _posted(api: APIClient, order: Order, archive: IO[bytes]) -> Response:
     parameters = {
         "t": order.tag,
-        "dockerfile": f"images/{order.image.name}/Dockerfile",
+        "dockerfile": f"images/{order.image.full_name}/Dockerfile",
         "buildargs": json.dumps(order.recipe.arguments),
         "labels": json.dumps(order.labels),
         "forcerm": "1",

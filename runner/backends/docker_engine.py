@@ -126,8 +126,8 @@ class DockerBackend:
     ) -> Environment:
         base = self._bases.resolve(image, limits, say)
         recipe = docker_build.recipe(image, self._root, base)
-        tag = f"runner/{image.name.lower()}:{recipe.content[:12]}"
-        made = {IMAGE_LABEL: image.name, CONTENT_LABEL: recipe.content}
+        tag = f"runner/{image.full_name.lower()}:{recipe.content[:12]}"
+        made = {IMAGE_LABEL: image.full_name, CONTENT_LABEL: recipe.content}
         found = docker_bases.inspect(self._api, tag)
         if found is not None and made.items() <= docker_bases.labels(found).items():
             say(f"{tag} is here")
@@ -146,6 +146,8 @@ class DockerBackend:
                 msg = f"the engine has no image {tag} after building it without an error"
                 raise PrepareError(Status.BUILD_FAILED, msg)
         facts = {"image_size_bytes": str(found["Size"])}
+        if image.variant:
+            facts["variant"] = image.full_name
         if recipe.apt:
             facts["apt"] = docker_build.apt_versions(self._api, found["Id"], recipe.apt)
         return Environment(

@@ -27,6 +27,7 @@ from runner.backends.docker_bases import (
     split_reference,
     stand_in_of,
 )
+from runner.backends.docker_refusals import refusal
 from runner.errors import BackendUnavailable
 from runner.images import locking, requirements
 from runner.images.archiving import Manifest
@@ -70,7 +71,7 @@ class BaseState:
         pullable: its registry has it; None where that was not asked.
         stand_in: the engine has this instead.
         archived: a file from ``runner images archive`` holds an image of it.
-        problem: why the registry has not; the engine's words.
+        problem: why the registry has not.
     """
 
     reference: str = ""
@@ -257,7 +258,7 @@ def _refusal(api: APIClient, pinned: str) -> str:
     try:
         ask(pinned)
     except APIError as error:
-        return str(error.explanation or error)
+        return refusal(str(error.explanation or error))
     except RequestException:
         return f"no answer within {LIMIT_S:g} s"
     return ""

@@ -2,7 +2,8 @@
 
 The resolver is told the image's own Python, pip's registry and the folders of wheels that pip
 is configured with. requirements.in may add options in a line ``# lock: ...``, such as
-``--exclude-newer 2019-06-01`` for a lock of that time.
+``--exclude-newer 2019-06-01`` for a lock of that time, or ``--python-version 3.5`` for a Python
+that uv does not start.
 """
 
 from __future__ import annotations
@@ -30,8 +31,16 @@ _TIMEOUT_S = 900.0
 _OLDEST_OF_UV = (3, 6)  # it starts an interpreter with -I, which older ones do not know
 _PLATFORM = "x86_64-manylinux_2_31"  # what the images are, where this machine is something else
 _UNSOLVED = 1  # uv's status where the registry answered, and what was asked for is not there
+# resolves for a Python that uv does not start, such as 3.5, by way of the oldest that it does
+_PYTHON_VERSION = "--python-version"
 # option of the line "# lock:" to the number of words that follow it
-OPTIONS = {"--exclude-newer": 1, "--exclude-newer-package": 1, "--prerelease": 1, "--no-deps": 0}
+OPTIONS = {
+    "--exclude-newer": 1,
+    "--exclude-newer-package": 1,
+    "--prerelease": 1,
+    "--no-deps": 0,
+    _PYTHON_VERSION: 1,
+}
 
 
 class LockError(RunnerError):
@@ -77,11 +86,12 @@ def lock(
     options = _checked_options(image, requirements.lock_options(asked.read_text("utf-8")))
     target = pins.lock_path(image)
     old = target.read_text(encoding="utf-8") if target.exists() else ""
-    program = _interpreter(image)
-    if _version(image) < _OLDEST_OF_UV:
+    started = _started(image, options)
+    program = _interpreter(image, started)
+    if _version(started) < _OLDEST_OF_UV:
         _refuse_options(image, options)
         body = legacy_pip.resolve(program, asked, folders)
-        command = legacy_pip.shown_command(image.language_version, image.name)
+        command = legacy_pip.shown_command(image.language_version, image.full_name)
     else:
         body = _compiled(image, root, registry, folders, options, program, old, upgrade)
         command = _shown(image, options, with_wheels=_serves(body, folders))
@@ -96,9 +106,10 @@ def lock(
 
 def header(image: Image, command: str) -> str:
     """Return the comment that a lock begins with: how it was made, and of what."""
+    variant = f" --variant {image.variant}" if image.variant else ""
     lines = [
         "Made in the repository's root by",
-        f"  runner images lock {image.name}",
+        f"  runner images lock {image.name}{variant}",
         f"which resolves for Python {image.language_version} with",
         f"  {command}",
     ]
@@ -139,14 +150,27 @@ def write_whole(path: Path, text: str) -> None:
     Path(file.name).replace(path)
 
 
-def _version(image: Image) -> tuple[int, ...]:
-    return tuple(int(part) for part in image.language_version.split(".")[:2])
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2])
 
 
-def _interpreter(image: Image) -> Path:
-    found = interpreters.find(image.language_version, uv.find_uv_bin())
+def _started(image: Image, options: Sequence[str]) -> str:
+    """Return the version of the Python that resolves: the image's own, if no option names it."""
+    if _PYTHON_VERSION not in options:
+        return image.language_version
+    named = options[options.index(_PYTHON_VERSION) + 1]
+    if named != image.language_version:
+        msg = (
+            f"{_asked(image)}: line '# lock:': {_PYTHON_VERSION} {named}, and the image has Python "
+            f"{image.language_version}"
+        )
+        raise LockError(msg)
+    return ".".join(map(str, max(_version(named), _OLDEST_OF_UV)))
+
+
+def _interpreter(image: Image, wanted: str) -> Path:
+    found = interpreters.find(wanted, uv.find_uv_bin())
     if found is None:
-        wanted = image.language_version
         msg = (
             f"{image.name}: a lock is resolved by the image's own Python, and no Python {wanted} "
             f"is on PATH, under {interpreters.pyenv_root()} or among uv's; install one, such as "
@@ -162,7 +186,7 @@ def _checked_options(image: Image, words: Sequence[str]) -> tuple[str, ...]:
         option = left.pop(0)
         if option not in OPTIONS or len(left) < OPTIONS[option]:
             problem = "needs a value" if option in OPTIONS else hint(option, OPTIONS)
-            msg = f"images/{image.name}/requirements.in: line '# lock:': {option!r}: {problem}"
+            msg = f"{_asked(image)}: line '# lock:': {option!r}: {problem}"
             raise LockError(msg)
         del left[: OPTIONS[option]]
     return tuple(words)
@@ -171,7 +195,7 @@ def _checked_options(image: Image, words: Sequence[str]) -> tuple[str, ...]:
 def _refuse_options(image: Image, options: Sequence[str]) -> None:
     if options:
         msg = (
-            f"images/{image.name}/requirements.in: line '# lock:': Python {image.language_version} "
+            f"{_asked(image)}: line '# lock:': Python {image.language_version} "
             "is resolved by its own pip, which has none of these options; pin versions instead"
         )
         raise LockError(msg)
@@ -253,7 +277,7 @@ def in_registry(
         Unanswered: no answer within `limit_s`, or this machine has no Python to ask with.
         LockError: a version is gone.
     """
-    if _version(image) < _OLDEST_OF_UV:
+    if _version(image.language_version) < _OLDEST_OF_UV:
         msg = f"Python {image.language_version} is older than uv can ask for"
         raise Unanswered(msg)
     locked = requirements.locked(pins.lock_path(image).read_text(encoding="utf-8"))
@@ -263,7 +287,8 @@ def in_registry(
         asked.write_text(pinned, encoding="utf-8")
         # With dependencies uv would build every source package, to read what it asks for.
         more = ("--no-deps", str(asked))
-        body = _uv(root, registry, folders, _interpreter(image), more, "", limit_s)
+        program = _interpreter(image, image.language_version)
+        body = _uv(root, registry, folders, program, more, "", limit_s)
     found = requirements.locked(body)
     # Without them it hashes no file of a folder.
     for wheel in pins.admitted_wheels(image, folders):
@@ -282,11 +307,11 @@ def _is_like_images() -> bool:
 
 
 def _asked(image: Image) -> str:
-    return f"images/{image.name}/requirements.in"
+    return f"images/{image.full_name}/requirements.in"
 
 
 def _shown(image: Image, options: Sequence[str], *, with_wheels: bool) -> str:
-    words = ["uv pip compile --python", f"python{image.language_version}", *_FORM, *options]
+    words = ["uv pip compile --python", f"python{_started(image, options)}", *_FORM, *options]
     if with_wheels:
         words.append("--find-links WHEELS")
     return " ".join([*words, _asked(image)])

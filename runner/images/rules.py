@@ -62,6 +62,8 @@ def read(image: Image) -> Files:
 def problems(files: Files) -> tuple[str, ...]:
     """Return all that is wrong with a folder, every rule applied."""
     rules = COMMON + (PYTHON if files.image.language == "python" else ())
+    if files.image.variant:
+        rules = VARIANT
     return tuple(problem for rule in rules for problem in rule(files))
 
 
@@ -97,6 +99,23 @@ def _base_is_pinned(files: Files) -> Iterator[str]:
             f"Dockerfile: {sources} of {needed} lines '# source: ...' in the comment right above "
             f"BASE; cite two that agree on the digest, or one and say {_ONE_SOURCE!r}"
         )
+
+
+def _base_is_as_stated(files: Files) -> Iterator[str]:
+    """A variant's base is what image.yaml says of it, where its digest and sources are held."""
+    stated = files.image.cuda_variant
+    reference = pins.dockerfile_argument(files.dockerfile, "BASE")
+    if stated is not None and reference != stated.base:
+        yield f"Dockerfile: BASE is {reference!r}, and cuda_variant's base {stated.base!r}"
+
+
+def _asks_for_the_packages(files: Files) -> Iterator[str]:
+    stated = files.image.cuda_variant
+    asked = requirements.asked(files.texts.get("requirements.in", ""))
+    for package in () if stated is None else stated.packages:
+        name, _, version = package.partition("==")
+        if asked.get(pins.normalised_name(name)) != version:
+            yield f"requirements.in: no {package!r}, which image.yaml's cuda_variant has"
 
 
 def _last_layers(files: Files) -> Iterator[str]:
@@ -201,7 +220,7 @@ def _lock_says_how_it_was_made(files: Files) -> Iterator[str]:
     if files.lock is None:
         return
     lines = requirements.header(files.lock)
-    made_of = f"images/{files.image.name}/requirements.in"
+    made_of = f"images/{files.image.full_name}/requirements.in"
     if not any(made_of in line for line in lines):
         yield f"requirements.lock: its header does not name the command that made it of {made_of}"
     for line in lines:
@@ -217,7 +236,8 @@ def _versions_agree(files: Files) -> Iterator[str]:
         return
     yield from _lock_agrees(asked, files.lock)
     brought = pins.normalised_name(image.distribution or image.framework)
-    if asked.get(brought) != image.framework_version:
+    found = asked.get(brought, asked.get(f"{brought}-gpu") if image.variant else None)
+    if found != image.framework_version:
         yield (
             f"requirements.in: no '{brought}=={image.framework_version}', which image.yaml names"
         )
@@ -267,6 +287,18 @@ COMMON: tuple[Rule, ...] = (
 PYTHON: tuple[Rule, ...] = (
     _base_has_the_language,
     _release_is_for_the_python,
+    _lock_has_hashes,
+    _lock_says_how_it_was_made,
+    _versions_agree,
+    _installs_its_lock,
+)
+VARIANT: tuple[Rule, ...] = (
+    _nothing_left_to_fill,
+    _base_is_as_stated,
+    _last_layers,
+    _environment_agrees,
+    _release_is_for_the_python,
+    _asks_for_the_packages,
     _lock_has_hashes,
     _lock_says_how_it_was_made,
     _versions_agree,

@@ -10,7 +10,7 @@ import msgspec
 from runner.config import load_images, load_matrix
 from runner.documents import hint, read
 from runner.errors import ConfigurationError
-from runner.images import compiles, rules
+from runner.images import compiles, rules, variants
 from runner.model import Image
 
 
@@ -39,6 +39,13 @@ def check(root: Path, names: Sequence[str] = ()) -> tuple[int, tuple[str, ...]]:
     uncompiled = compiles.problems(list(chosen.values()), root)
     for name, image in chosen.items():
         found += [f"images/{name}/{line}" for line in rules.problems(rules.read(image))]
+        variant = variants.cuda(image)
+        if variant is not None and variant.variant:
+            found += [
+                # image.yaml is the image's, whose variant has none of its own
+                f"images/{name if line.startswith('image.yaml') else variant.full_name}/{line}"
+                for line in rules.problems(rules.read(variant))
+            ]
         found += [f"images/{name}/image.yaml: {line}" for line in uncompiled[name]]
     if not names:
         found += _matrix_problems(root, known)

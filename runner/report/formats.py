@@ -194,7 +194,7 @@ def csv(table: Table) -> str:
 def as_json(table: Table) -> str:
     """Return one JSON object: title, subtitle, remarks, rows with parameters and phases."""
     rows = [
-        _flat(row) | {"parameters": row.cell.parameters, "phases_s": row.phases_s or {}}
+        _flat(row) | {"parameters": row.cell.parameters, "phases_s": row.phases_s}
         for row in table.rows
     ]
     whole = {

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
+from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,28 @@ def _fact(name: str, text: str) -> str:
 def asset(name: str) -> str:
     """Return a file beside the templates."""
     return files("runner.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def table_script() -> str:
+    """Return DataTables' own JavaScript, which itables brings as a module, as one classic script
+    that sets ``window.DataTable``: a page opened from a file can load no other.
+
+    Raises:
+        PageError: it does not export what it did, or holds an end tag.
+    """
+    path = Path(str(distribution("itables").locate_file("itables/html/dt_bundle.js")))
+    module = path.read_text(encoding="utf-8")
+    found = re.fullmatch(
+        r"(?P<code>.*)export\{[^}]*?(?P<name>[\w$]+) as default\b[^}]*\};(?P<licences>.*)",
+        module,
+        re.DOTALL,
+    )
+    if found is None or "</script" in module.lower():
+        msg = f"{path}: expected a module that exports DataTables as default, without an end tag"
+        raise PageError(msg)
+    code, name, licences = found.group("code", "name", "licences")
+    return f'"use strict";(() => {{{code}window.DataTable={name};}})();{licences}'
 
 
 def hashed(script: str) -> str:
@@ -139,7 +163,8 @@ def run_html(made: Page, *, embedded: bool, histories: Mapping[str, str] | None 
     """
     source = made.source
     plots = plot_data(made, embedded=embedded)
-    scripts = (asset("page.js"), *((vega_script(),) if embedded else ()))
+    inlined = {"vega": vega_script(), "tables": table_script()} if embedded else {}
+    scripts = (asset("page.js"), *inlined.values())
     series = {cell.anchor: launch_series(cell.row) for cell in made.cells}
     return (
         environment()
@@ -156,10 +181,10 @@ def run_html(made: Page, *, embedded: bool, histories: Mapping[str, str] | None 
             embedded=embedded,
             histories=histories or {},
             policy=inline_policy(scripts) if embedded else shared_policy(scripts),
-            vega=Markup(vega_script()) if embedded else None,
             script=Markup(asset("page.js")),
             style=Markup(asset("page.css")),
             root="" if embedded else "../../",
+            **{name: Markup(text) for name, text in inlined.items()},
         )
     )
 

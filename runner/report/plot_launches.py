@@ -21,7 +21,7 @@ def phases(source: Source) -> list[Panel]:
         rows: Rows = [
             {"label": label, "order": order, "phase": name, "place": place, "seconds": seconds}
             for order, (row, label) in enumerate(zip(group.rows, group.labels, strict=True))
-            for place, (name, seconds) in enumerate((row.phases_s or {}).items())
+            for place, (name, seconds) in enumerate(row.phases_s.items())
             if name not in _WARM
         ]
         if rows:

@@ -16,7 +16,7 @@ from typing import Any
 from runner.model import Record, Run
 from runner.published import Document
 from runner.report import site_compare, site_machines, site_pages, site_published, site_works
-from runner.report.html import PageError, asset, copy_run, run_html
+from runner.report.html import PageError, asset, copy_run, run_html, table_script
 from runner.report.listing_page import Listing, listing_html
 from runner.report.page import page
 from runner.report.panels import KINDS
@@ -102,6 +102,7 @@ def _write(path: Path, text: str) -> None:
 def _write_assets(target: Path) -> None:
     """Write what every page shares: Vega, each chart once, and what compares two runs."""
     _write(target / "assets" / "vega.js", vega_script())
+    _write(target / "assets" / "tables.js", table_script())
     charts = {kind: vega_specification(kind) for kind in (*KINDS, "history")}
     _write(target / "assets" / "charts.js", f"window.specifications = {json.dumps(charts)};\n")
     _write(target / site_compare.SCRIPT, asset("compare.js"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from runner import cells
 from runner.model import Cell, Image, Record, Run
-from runner.report.table import Table, build
+from runner.report.table import Table, of_cells
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -47,7 +47,7 @@ class Source:
 def source(run: Run, records: Sequence[Record], releases: Mapping[str, Release]) -> Source:
     """Gather a run; raises as ``table.build`` does."""
     by_label = cells.by_cell(records)
-    return Source(run=run, table=build(run, records), records=by_label, releases=releases)
+    return Source(run=run, table=of_cells(run, by_label), records=by_label, releases=releases)
 
 
 def releases_of(images: Mapping[str, Image]) -> dict[str, Release]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner import agreement, cells, scaling
@@ -57,7 +57,6 @@ class Row:
         numbers: column key to value; None where a cell with numbers lacks this one, whose
             reason is then in ``missing`` under the same key.
         launches, asked: jobs that ended ``ok``, and jobs that were asked for.
-        phases_s: cold-start phase to the median of its seconds over the launches.
         steady: where each of `used` becomes steady, launch by launch.
         used: the records that the numbers are made of.
     """
@@ -70,9 +69,17 @@ class Row:
     launches: int
     asked: int
     estimate: Estimate | None = None
-    phases_s: dict[str, float] | None = None
     steady: SteadyParts | None = None
     used: tuple[Record, ...] = ()
+
+    @property
+    def phases_s(self) -> dict[str, float]:
+        """Cold-start phase to the median of its seconds over the launches."""
+        spent: defaultdict[str, list[float]] = defaultdict(list)
+        for record in self.used:
+            for phase in record.phases:
+                spent[phase.name].append(phase.end_s - phase.start_s)
+        return {name: statistics.median(values) for name, values in spent.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,13 +103,20 @@ def build(run: Run, records: Sequence[Record]) -> Table:
     Raises:
         ValueError: records of two backends: never both in one table.
     """
-    backends = sorted({record.backend for record in records} | {run.backend})
+    return of_cells(run, cells.by_cell(records))
+
+
+def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
+    """Make the table of one run, whose records stand by the label of their cell, as ``build``."""
+    every = [record for found in records.values() for record in found]
+    backends = sorted({record.backend for record in every} | {run.backend})
     if len(backends) > 1:
         msg = f"records of {' and '.join(backends)} cannot stand in one table"
         raise ValueError(msg)
-    own = {label: cells.current(found) for label, found in cells.by_cell(records).items()}
+    own = {label: cells.current(found) for label, found in records.items()}
     measured = [(cell, own.get(cell.label, [])) for cell in run.cells]
     counted = [record for found in own.values() for record in found]
+    first = [record for found in own.values() for record in cells.good(found)[:1]]
     host = run.host
     machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(counted)} cores a job"
     return Table(
@@ -114,9 +128,9 @@ def build(run: Run, records: Sequence[Record]) -> Table:
         rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
             *of_records(counted),
-            *(found.text for found in agreement.check(counted)),
+            *(found.text for found in agreement.check(first)),
             *of_peak(run.peak),
-            *of_left_out(len(records) - len(counted)),
+            *of_left_out(len(every) - len(counted)),
         ),
         scaled=_scaled(run, counted),
     )
@@ -138,7 +152,7 @@ def _asked(sampling: Sampling) -> str:
 
 
 def _cores(records: Sequence[Record]) -> int:
-    return max((len(record.cores) for record in records), default=0)
+    return max(map(len, {record.cores for record in records}), default=0)
 
 
 def row(cell: Cell, records: Sequence[Record], sampling: Sampling, peak: Peak | None = None) -> Row:
@@ -153,7 +167,8 @@ def rows(
     good = [cells.good(records) for _, records in measured]
     known = [own for own in good if own]
     kept = cells.all_steady_parts(known)
-    numbered = iter(zip(kept, estimate_all([one.parts for one in kept]), strict=True))
+    times = estimate_all([one.parts for one in kept], spreads=[one.level_spread for one in kept])
+    numbered = iter(zip(kept, times, strict=True))
     decisions = decide_all([records for _, records in measured], sampling)
     made = []
     for (cell, records), own, decision in zip(measured, good, decisions, strict=True):
@@ -202,7 +217,6 @@ def _measured(
         launches=len(good),
         asked=decision.asked,
         estimate=times,
-        phases_s=_phases(good),
         steady=kept,
         used=tuple(good),
     )
@@ -298,11 +312,3 @@ def _memory(records: Sequence[Record]) -> float | None:
 def _median_of(records: Sequence[Record], value: Callable[[Record], float | None]) -> float | None:
     known = [number for number in map(value, records) if number is not None]
     return statistics.median(known) if known else None
-
-
-def _phases(records: Sequence[Record]) -> dict[str, float]:
-    spent: defaultdict[str, list[float]] = defaultdict(list)
-    for record in records:
-        for phase in record.phases:
-            spent[phase.name].append(phase.end_s - phase.start_s)
-    return {name: statistics.median(values) for name, values in spent.items()}

@@ -78,7 +78,8 @@ def _outcome(each: Found, base: Found | None, run: Run, margin: float) -> Found:
     if verdict is Verdict.SAME:
         return replace(each, outcome=Outcome.SHAPE)
     if low / each.there <= 1 + margin and high / each.there >= 1 / (1 + margin):
-        return replace(each, reason="undecided by these launches: the interval reaches the margin")
+        undecided = "undecided by these launches: the interval reaches the margin"
+        return replace(each, outcome=Outcome.AMBIGUOUS, reason=undecided)
     return replace(each, outcome=Outcome.DIFFERS)
 
 

@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     ABSOLUTE = "absolute reproduced"
     SHAPE = "shape reproduced"
     DIFFERS = "shape differs"
+    AMBIGUOUS = "ambiguous"
     REFERENCE = "reference"
     NOT_COMPARABLE = "not comparable"
 

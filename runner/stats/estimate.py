@@ -124,26 +124,38 @@ class Rate:
     high: float | None
 
 
-def estimate(launches: Sequence[Sequence[float]], level: float = 0.95) -> Estimate:
+def estimate(
+    launches: Sequence[Sequence[float]], level: float = 0.95, spread: float = 0.0
+) -> Estimate:
     """Estimate from the steps of each launch, in the order measured.
 
     Args:
         launches: one sequence of positive numbers (seconds, bytes) a launch; the part that is
             steady, where a steady state was looked for.
         level: nominal level of the interval, in (0.5, 1).
+        spread: least standard deviation of the launch medians, as logarithms, to reckon with:
+            ``SteadyParts.level_spread``, where a steady state was looked for.
 
     Raises:
         ValueError: no launch, a launch without steps, a value that is not finite and > 0.
     """
-    return estimate_all([launches], level)[0]
+    return estimate_all([launches], level, [spread])[0]
 
 
-def estimate_all(cells: Sequence[Sequence[Sequence[float]]], level: float = 0.95) -> list[Estimate]:
+def estimate_all(
+    cells: Sequence[Sequence[Sequence[float]]],
+    level: float = 0.95,
+    spreads: Sequence[float] | None = None,
+) -> list[Estimate]:
     """Estimate each cell from the steps of its launches, as ``estimate`` does for one.
 
     Raises:
-        ValueError: as for ``estimate``.
+        ValueError: as for ``estimate``, or as many cells as spreads not given.
     """
+    least = np.zeros(len(cells)) if spreads is None else np.array(spreads, dtype=np.float64)
+    if len(least) != len(cells):
+        msg = f"{len(cells)} cells and {len(least)} spreads: expected equally many"
+        raise ValueError(msg)
     series = checked_all(cells)
     counts = np.fromiter(map(len, cells), np.intp, len(cells))
     firsts = np.cumsum(counts) - counts
@@ -155,7 +167,8 @@ def estimate_all(cells: Sequence[Sequence[Sequence[float]]], level: float = 0.95
     for count, places in by_length(counts):
         for own in portions(places, count * count):
             medians = each.medians[firsts[own, None] + np.arange(count)]
-            for place, between in zip(own.tolist(), _between(medians, level), strict=True):
+            told = _between(medians, level, least[own])
+            for place, between in zip(own.tolist(), told, strict=True):
                 launches = range(int(firsts[place]), int(firsts[place]) + count)
                 found[place] = Estimate(
                     value=between.value,
@@ -221,11 +234,11 @@ class _Between:
     drift_p: float | None
 
 
-def _between(medians: Array, level: float) -> Iterator[_Between]:
+def _between(medians: Array, level: float, spreads: Array) -> Iterator[_Between]:
     """Yield what each row of launch medians says, shape (cells, launches)."""
     count = medians.shape[1]
     ordered = np.sort(medians, axis=1)
-    ends, method = median_intervals(medians, level)
+    ends, methods = median_intervals(medians, level, spreads)
     cvs: list[float | None] = [None] * len(medians)
     if count > 1:
         cvs = (medians.std(axis=1, ddof=1) / medians.mean(axis=1)).tolist()
@@ -233,8 +246,8 @@ def _between(medians: Array, level: float) -> Iterator[_Between]:
     if count >= 5:
         for row, launch in np.argwhere(far_out(medians, ordered)).tolist():
             out.setdefault(row, []).append(launch)
-    values = zip(middles(ordered).tolist(), ends, cvs, drift_p(medians), strict=True)
-    for row, (value, (low, high), cv, drift) in enumerate(values):
+    values = zip(middles(ordered).tolist(), ends, methods, cvs, drift_p(medians), strict=True)
+    for row, (value, (low, high), method, cv, drift) in enumerate(values):
         yield _Between(
             value=value,
             low=low,

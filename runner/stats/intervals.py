@@ -11,17 +11,22 @@ from scipy import special
 from runner.stats.rows import Array
 
 LARGEST_EXPONENT = 700.0
+FROM_LEVELS = ", their spread widened to what changes of level within launches make"
 
 Interval = tuple[float | None, float | None]
 
 
-def median_interval(medians: Array, level: float = 0.95) -> tuple[float | None, float | None, str]:
+def median_interval(
+    medians: Array, level: float = 0.95, spread: float = 0.0
+) -> tuple[float | None, float | None, str]:
     """Return low, high and the method for one cell, as ``median_intervals`` does for many."""
-    (ends,), method = median_intervals(medians[None], level)
+    (ends,), (method,) = median_intervals(medians[None], level, np.array([spread]))
     return *ends, method
 
 
-def median_intervals(medians: Array, level: float = 0.95) -> tuple[list[Interval], str]:
+def median_intervals(
+    medians: Array, level: float = 0.95, spreads: Array | None = None
+) -> tuple[list[Interval], list[str]]:
     """Interval for the median over launches of each cell, from launch medians (cells, launches).
 
     One launch: none. Few launches: Student's t on the logarithms, which holds where launch
@@ -30,8 +35,17 @@ def median_intervals(medians: Array, level: float = 0.95) -> tuple[list[Interval
     on where one exists (6 at 95 %): order statistics, interpolated to the level, which assume
     nothing of the distribution but that launches are independent.
 
+    A few launches whose steps change level may all end up on one, and their medians then agree
+    by chance. So what goes into t is the spread of the medians, or the one that changes of level
+    within the launches make (``SteadyParts.level_spread``) where that is larger.
+
+    Args:
+        medians: of each launch of each cell, positive.
+        level: nominal level of the intervals.
+        spreads: of each cell, the least standard deviation of the logarithms to reckon with.
+
     Returns:
-        low and high of each cell (None where there is none), and the method in words.
+        low and high of each cell (None where there is none), and the method of each in words.
 
     Source: Student (1908); Hettmansperger and Sheather, "Confidence intervals based on
     interpolated order statistics", Statistics & Probability Letters 4 (1986) 75-79. The choice
@@ -40,23 +54,26 @@ def median_intervals(medians: Array, level: float = 0.95) -> tuple[list[Interval
     n = medians.shape[1]
     if n < 2:
         why = "no interval: one launch says nothing of the spread between launches"
-        return [(None, None)] * len(medians), why
+        return [(None, None)] * len(medians), [why] * len(medians)
     depth, weight = _order_statistics(n, level)
     if depth == 0:
         logs = np.log(medians)
         centres = logs.mean(axis=1).tolist()
-        halves = t_quantile(n - 1, level) * logs.std(axis=1, ddof=1) / math.sqrt(n)
+        seen = logs.std(axis=1, ddof=1)
+        least = np.zeros(len(medians)) if spreads is None else spreads
+        halves = t_quantile(n - 1, level) * np.maximum(seen, least) / math.sqrt(n)
         # The mean of logarithms is not the median; with these n the interval holds both.
         ends: list[Interval] = [
             (power_of_e(centre - half), power_of_e(centre + half))
             for centre, half in zip(centres, halves.tolist(), strict=True)
         ]
-        return ends, f"Student's t on the logarithms of {n} launch medians"
+        plain = f"Student's t on the logarithms of {n} launch medians"
+        return ends, [plain + FROM_LEVELS if wider else plain for wider in (least > seen).tolist()]
     ordered = np.sort(medians, axis=1)
     low = (1 - weight) * ordered[:, depth - 1] + weight * ordered[:, depth]
     high = (1 - weight) * ordered[:, n - depth] + weight * ordered[:, n - depth - 1]
     ends = list(zip(low.tolist(), high.tolist(), strict=True))
-    return ends, f"interpolated order statistics of {n} launch medians"
+    return ends, [f"interpolated order statistics of {n} launch medians"] * len(medians)
 
 
 def t_quantile(freedom: float, level: float) -> float:

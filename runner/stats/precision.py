@@ -37,6 +37,7 @@ def needs_more(
     level: float = 0.95,
     first: int = 10,
     at_most: int = 50,
+    spread: float = 0.0,
 ) -> Decision:
     """Say how many more launches bring the interval to within `precision` of the value.
 
@@ -51,6 +52,7 @@ def needs_more(
         first: size of the first batch, at least 2; with fewer than 10 the interval covers a little
             less than its level (benchmarks/coverage).
         at_most: launches that are made at the very most.
+        spread: least spread to reckon with, as for ``estimate``.
 
     Raises:
         ValueError: samples as for ``estimate``, or a precision, first or at_most out of range.
@@ -65,14 +67,14 @@ def needs_more(
             "expected precision > 0 and 2 <= first <= at_most"
         )
         raise ValueError(msg)
-    found = estimate(launches, level) if launches else None
+    found = estimate(launches, level, spread) if launches else None
     reached = found.relative_half_width if found else None
     made = len(launches)
     if made < first:
         reason = f"{made} of the first {first} launches, whose spread fixes the number"
         return Decision(more=first - made, target=None, reached=reached, reason=reason)
     logs = np.log(launch_medians([np.asarray(steps) for steps in launches[:first]]))
-    spread = float(logs.std(ddof=1))
+    spread = max(spread, float(logs.std(ddof=1)))
     asked = math.ceil(MEDIAN_COST * (t_quantile(first - 1, level) * spread / precision) ** 2)
     target = min(max(first, asked), at_most)
     cut = f" ({asked} were asked for, {at_most} is the most)" if asked > at_most else ""

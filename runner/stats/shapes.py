@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -21,6 +21,8 @@ from runner.stats.rows import (
     slow_heads,
     without_spikes,
 )
+
+MOST_STRETCHES = 5
 
 
 class Shape(StrEnum):
@@ -45,11 +47,14 @@ class Steady:
         start: index of its first step, counted from zero; None where there is none.
         shape: what the whole series looks like.
         reason: the same in words, with figures.
+        levels: of steps that stay on 2 to 5 levels in turn, where each begins and its logarithm.
+            Five stretches are too few to bound their median from within: see ``SteadyParts``.
     """
 
     start: int | None
     shape: Shape
     reason: str
+    levels: tuple[tuple[int, float], ...] = ()
 
 
 def shapes(rows: Array, tolerance: float) -> list[Steady]:
@@ -78,17 +83,19 @@ def _with_head(head: int, rows: Array, rest: list[Steady], tolerance: float) -> 
 
 def _joined(head: int, model: Model, whole: Steady, rest: Steady) -> Steady:
     start = head + (rest.start or 0)
+    levels = tuple((head + first, level) for first, level in rest.levels)
     if model in (Model.DECAY, Model.LEVELS):
         # What is left of a decay once its head is off may be too little to be seen.
         late = whole.start is not None and whole.start >= start
         if late or (model is Model.DECAY and whole.start is None):
-            return whole
+            return replace(whole, levels=levels)
     if rest.start is None:
-        return rest
+        return replace(rest, levels=levels)
     return Steady(
         start=start,
         shape=Shape.WARM_UP if rest.shape is Shape.FLAT else rest.shape,
         reason=f"the first {_counted(head, 'step')} far slower than the rest; {rest.reason}",
+        levels=levels,
     )
 
 
@@ -116,6 +123,9 @@ def _read(fits: Fits, series: Array, tolerance: float) -> list[Steady]:
     tails = _unlevel_tails(stairs, series, tolerance)
     for row, own in stairs.items():
         found[row] = _from_levels(own, series[row], tails.get(row), tolerance)
+        if found[row].shape is not Shape.FLAT and len(own.levels) <= MOST_STRETCHES:
+            levels = tuple(zip(own.edges[:-1], own.levels, strict=True))
+            found[row] = replace(found[row], levels=levels)
     return found
 
 
@@ -241,7 +251,8 @@ def _two_levels(rows: Array, tolerance: float) -> dict[int, Steady]:
     if lower is None:
         return {}
     none = np.zeros_like(lower)
-    gap = part_medians(ordered, lower, n - lower) - part_medians(ordered, none, lower)
+    low, high = part_medians(ordered, none, lower), part_medians(ordered, lower, n - lower)
+    gap = high - low
     spread = np.hypot(
         _robust_deviation(ordered, none, lower), _robust_deviation(ordered, lower, n - lower)
     )
@@ -250,7 +261,7 @@ def _two_levels(rows: Array, tolerance: float) -> dict[int, Steady]:
     for row in np.flatnonzero(apart).tolist():
         upper = rows[row] >= ordered[row, lower[row]]
         if not _changes_once(upper):
-            found[row] = _hopping(float(gap[row]), upper)
+            found[row] = _hopping(float(low[row]), float(high[row]), upper)
     return found
 
 
@@ -271,13 +282,15 @@ def _best_split(ordered: Array) -> Indices | None:
     return best
 
 
-def _hopping(gap: float, upper: npt.NDArray[np.bool_]) -> Steady:
-    switches = int(np.count_nonzero(np.diff(upper)))
+def _hopping(low: float, high: float, upper: npt.NDArray[np.bool_]) -> Steady:
+    firsts = [0, *(np.flatnonzero(np.diff(upper)) + 1).tolist()]
     reason = (
-        f"steps change between two levels {math.expm1(gap):.1%} apart, {switches} times; "
-        f"{int(upper.sum())} of {len(upper)} are on the slower"
+        f"steps change between two levels {math.expm1(high - low):.1%} apart, "
+        f"{len(firsts) - 1} times; {int(upper.sum())} of {len(upper)} are on the slower"
     )
-    return Steady(start=None, shape=Shape.TWO_LEVELS, reason=reason)
+    few = firsts if len(firsts) <= MOST_STRETCHES else ()
+    levels = tuple((first, high if upper[first] else low) for first in few)
+    return Steady(start=None, shape=Shape.TWO_LEVELS, reason=reason, levels=levels)
 
 
 def _changes_once(upper: npt.NDArray[np.bool_]) -> bool:

@@ -12,9 +12,10 @@ chosen: ``fits``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 FEWEST = 8
+OUTLYING = 10
 TOLERANCE = 0.01
 
 Series = Sequence[float]
@@ -48,12 +50,31 @@ class SteadyParts:
         found: what each launch looks like alone.
         together: what they look like together.
         unsteady: launches without a steady state of their own.
+        swings: how far apart, as logarithms, the levels are that each launch keeps for more than
+            a tenth of its steps (the rest may be outliers), once what all launches share is
+            over; 0 where that is one level, or where it changes more than four times.
     """
 
     parts: tuple[tuple[float, ...], ...]
     found: tuple[Steady, ...]
     together: Steady
     unsteady: tuple[int, ...]
+    swings: tuple[float, ...]
+
+    @property
+    def level_spread(self) -> float:
+        """Standard deviation of launch medians, as logarithms, that swings alone may make.
+
+        A launch that changes level four times or less is at most five observations of where its
+        steps lie, and no interval for a median that assumes nothing is then inside their range:
+        its median could as well have been at either end. Whatever lies between two ends has a
+        standard deviation of at most half their distance, and that of steps which spend as long
+        on one as on the other comes to it.
+
+        Source: Popoviciu, Mathematica (Cluj) 9 (1935) 129-145; the range of five observations
+        as in ``median_intervals``.
+        """
+        return math.sqrt(sum(swing**2 for swing in self.swings) / len(self.swings)) / 2
 
     @property
     def steady(self) -> bool:
@@ -142,7 +163,31 @@ def _parts(launches: Sequence[Series], found: tuple[Steady, ...], together: Stea
         found=found,
         together=together,
         unsteady=tuple(i for i, state in enumerate(found) if state.start is None),
+        swings=tuple(
+            _swing(state, len(steps), together.start or 0)
+            for state, steps in zip(found, launches, strict=True)
+        ),
     )
+
+
+def _swing(found: Steady, steps: int, shared: int) -> float:
+    """Return how far apart levels are that are kept for more than a tenth of the steps."""
+    if not found.levels:
+        return 0.0
+    firsts = [max(first, shared) for first, _ in found.levels] + [steps]
+    kept = [
+        (level, after - first)
+        for (_, level), (first, after) in zip(found.levels, pairwise(firsts), strict=True)
+    ]
+    fewest = steps // OUTLYING + 1
+    lowest, highest = _end(sorted(kept), fewest), _end(sorted(kept, reverse=True), fewest)
+    return max(0.0, highest - lowest)
+
+
+def _end(kept: Sequence[tuple[float, int]], fewest: int) -> float:
+    """Return the level, in the order given, up to which there are `fewest` steps."""
+    passed = accumulate(count for _, count in kept)
+    return next(level for (level, _), by in zip(kept, passed, strict=True) if by >= fewest)
 
 
 def _shared(series: Ragged, launches: Indices) -> list[Array]:

@@ -155,7 +155,6 @@ const comparison = (() => {
 (() => {
   const { runs, level, margin } = JSON.parse(document.getElementById("choices").textContent);
   const form = document.getElementById("choice");
-  const table = document.getElementById("comparison");
   const bySlug = new Map(runs.map((run) => [run.slug, run]));
 
   const element = (tag, text) => {
@@ -260,7 +259,6 @@ const comparison = (() => {
     });
   }
 
-  let first = [];
   let asked = 0;
   async function show() {
     const mine = ++asked;
@@ -272,39 +270,11 @@ const comparison = (() => {
       if (mine !== asked) return; // another choice was made meanwhile
       note.replaceChildren(...warnings(before, now));
       document.getElementById("facts").replaceChildren(...facts(before, now));
-      first = rows(before, now);
-      arrange();
+      new DataTable.Api("#comparison").clear().rows.add(rows(before, now)).draw();
     } catch (error) {
       note.replaceChildren(element("p", String(error.message)));
     }
   }
-
-  // ---- sorting, as in every other table
-  const heads = [...table.tHead.rows[0].cells];
-  function arrange() {
-    const column = heads.findIndex((head) => head.hasAttribute("aria-sort"));
-    const sign = heads[column]?.getAttribute("aria-sort") === "descending" ? -1 : 1;
-    const numeric = heads[column]?.classList.contains("number");
-    const value = (one) => {
-      const box = one.cells[column];
-      if (!numeric) return box.textContent;
-      return box.dataset.value === undefined ? null : Number(box.dataset.value);
-    };
-    const order = (a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (x === null || y === null) return (x === null) - (y === null);
-      return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
-    };
-    table.tBodies[0].replaceChildren(...(column < 0 ? first : [...first].sort(order)));
-    document.querySelector("form.controls[data-table=comparison]").dispatchEvent(new Event("input"));
-  }
-  heads.forEach((head) => head.querySelector("button").addEventListener("click", () => {
-    const ways = head.classList.contains("number") ? ["descending", "ascending", null] : ["ascending", "descending", null];
-    const way = ways[(ways.indexOf(head.getAttribute("aria-sort")) + 1) % 3];
-    heads.forEach((other) => other.removeAttribute("aria-sort"));
-    if (way) head.setAttribute("aria-sort", way);
-    arrange();
-  }));
 
   // ---- what is compared: as the address says, else the latest run and the one before of its kind
   function choose() {

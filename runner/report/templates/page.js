@@ -1,5 +1,5 @@
 "use strict";
-// Sorting, filtering, drawing and saving for every page. Texts of records only ever become text.
+// Tables, charts and saving for every page. Texts of records only ever become text.
 (() => {
   const read = (id) => {
     const block = document.getElementById(id);
@@ -7,56 +7,49 @@
   };
   const plots = read("plots-data");
 
-  // ---- tables: each header is a button; a third press brings the first order back
+  // ---- tables: a third press brings the first order back; a box without a number comes last
+  const boxes = (read) => (settings, column) =>
+    new DataTable.Api(settings).column(column, { order: "index" }).nodes().toArray().map(read);
+  const words = new Intl.Collator("en", { numeric: true }).compare;
+  const numbers = (sign) => (a, b) => (isNaN(a) || isNaN(b) ? isNaN(a) - isNaN(b) : sign * (a - b));
+  Object.assign(DataTable.ext.order, {
+    words: boxes((box) => box.textContent.trim()),
+    numbers: boxes((box) => Number(box.dataset.value)),
+  });
+  Object.assign(DataTable.ext.type.order, {
+    "words-asc": words,
+    "words-desc": (a, b) => words(b, a),
+    "numbers-asc": numbers(1),
+    "numbers-desc": numbers(-1),
+  });
+  DataTable.ext.errMode = "throw";
   for (const table of document.querySelectorAll("table.sortable")) {
-    const body = table.tBodies[0];
-    const first = [...body.rows];
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => {
-      const button = head.querySelector("button");
-      if (!button) return;
-      button.addEventListener("click", () => {
-        const numeric = head.classList.contains("number");
-        const ways = numeric ? ["descending", "ascending", "none"] : ["ascending", "descending", "none"];
-        const way = ways[(ways.indexOf(head.getAttribute("aria-sort") || "none") + 1) % 3];
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
-        if (way !== "none") head.setAttribute("aria-sort", way);
-        body.append(...sorted(first, column, numeric, way));
-      });
-    });
-  }
-
-  function sorted(rows, column, numeric, way) {
-    if (way === "none") return rows;
-    const sign = way === "ascending" ? 1 : -1;
-    const value = (row) => {
-      const cell = row.cells[column];
-      return numeric ? (cell.dataset.value === undefined ? null : Number(cell.dataset.value)) : cell.textContent.trim();
-    };
-    return [...rows].sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (x === null || y === null) return (x === null) - (y === null);
-      return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+    new DataTable(table, {
+      autoWidth: false,
+      columnDefs: [
+        { targets: ".number", type: "numbers", orderDataType: "numbers", orderSequence: ["desc", "asc", ""] },
+        { targets: "_all", type: "words", orderDataType: "words", orderSequence: ["asc", "desc", ""] },
+      ],
+      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
+      order: [],
+      orderDescReverse: false,
+      ordering: { indicators: false }, // each header has a button of its own
+      paging: false,
     });
   }
 
   // ---- filters: words that must all occur, and choices that must agree
   for (const controls of document.querySelectorAll("form.controls[data-table]")) {
-    const table = document.getElementById(controls.dataset.table);
-    const count = controls.querySelector("output");
-    const apply = () => {
-      const words = (controls.elements.words?.value || "").toLowerCase().split(/\s+/).filter(Boolean);
-      const choices = [...controls.querySelectorAll("select[data-key]")].filter((choice) => choice.value);
-      let seen = 0;
-      for (const row of table.tBodies[0].rows) {
-        const text = [row.textContent, ...Object.values(row.dataset)].join(" ").toLowerCase();
-        const kept = words.every((word) => text.includes(word)) &&
-          choices.every((choice) => row.dataset[choice.dataset.key] === choice.value);
-        row.hidden = !kept;
-        seen += kept;
-      }
-      count.textContent = `${seen} of ${table.tBodies[0].rows.length} shown`;
-    };
+    const table = new DataTable.Api(`#${controls.dataset.table}`);
+    for (const choice of controls.querySelectorAll("select[data-key]")) {
+      table.search.fixed(choice.dataset.key, (text, boxes, row) =>
+        !choice.value || table.row(row).node().dataset[choice.dataset.key] === choice.value);
+    }
+    const apply = () => table.search(controls.elements.words.value).draw();
+    table.on("draw", () => {
+      const { recordsDisplay, recordsTotal } = table.page.info();
+      controls.querySelector("output").textContent = `${recordsDisplay} of ${recordsTotal} shown`;
+    });
     controls.addEventListener("input", apply);
     controls.addEventListener("submit", (event) => event.preventDefault());
     controls.addEventListener("reset", () => setTimeout(apply));
