@@ -89,10 +89,14 @@ def _agreement(found: dict[str, Record]) -> Agreement:
     batch = first.cell.parameters.get("batch")
     agrees = all(part.agrees for part in parts)
     verdict = "agree" if agrees else "DISAGREE"
+    images = len({record.cell.image for record in found.values()})
+    who = f"{images} images"
+    if images < len(found):
+        who = f"{len(found)} cells of {images} image{'s' * (images > 1)}"
     return Agreement(
         workload=workload.name,
         agrees=agrees,
-        text=f"{len(found)} images {verdict} on {workload.name}, batch {batch}{why}: {told}",
+        text=f"{who} {verdict} on {workload.name}, batch {batch}{why}: {told}",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +46,15 @@ def test_images_that_start_and_learn_alike_agree_with_figures() -> None:
         "first loss 6.9 to 6.9001, within 0.01% of the median; "
         "loss after 5 updates 6.4 to 6.4001, within 0.10% of the median"
     )
+
+
+def test_cells_of_one_image_are_not_taken_for_images() -> None:
+    plain = record("torch-1.0")
+    compiled = replace(plain, cell=replace(plain.cell, variant="compiler=xla"))
+
+    [found] = agreement.check([plain, compiled])
+
+    assert found.text.startswith("2 cells of 1 image agree on vgg16")
 
 
 def test_the_one_that_computes_something_else_is_named() -> None:
