@@ -157,14 +157,15 @@ def against_bare(setting: Setting, window_s: float) -> list[Pair]:
     for label in map(str, range(setting.launches)):
         hears, tells = multiprocessing.Pipe(duplex=False)
         # Forked: what is watching can be stopped then as a whole, as the bare side has nobody.
+        launch, name = setting.launch(label), f"perturbation-bare-{label}-{os.getpid()}"
         runner = multiprocessing.get_context("fork").Process(
-            target=_watch_and_tell, args=(setting, label, tells)
+            target=_watch_and_tell, args=(launch, setting.backend, tells)
         )
         runner.start()
         tells.close()
         command = hears.recv()
-        containers = {"watched": _docker("ps", "--quiet", "--filter", f"label={JOB_LABEL}")}
-        containers["bare"] = name = f"perturbation-bare-{label}-{os.getpid()}"
+        ours = f"label={JOB_LABEL}={launch.id}"
+        containers = {"watched": _docker("ps", "--quiet", "--filter", ours), "bare": name}
         watched, bare = Followed(), Followed()
         with ThreadPoolExecutor(2) as pool:
             working = [
@@ -174,8 +175,10 @@ def against_bare(setting: Setting, window_s: float) -> list[Pair]:
             for side in (watched, bare):
                 side.begun.wait(timeout=600)
             turns = _Turns(containers, runner.pid or 0)
-            windows = _in_turns(("watched", "bare"), window_s, turns.turn, working)
-            turns.end()
+            try:
+                windows = _in_turns(("watched", "bare"), window_s, turns.turn, working)
+            finally:
+                turns.end()
         runner.join()
         found += _pairs(windows, {"watched": watched, "bare": bare})
     return found
@@ -215,9 +218,10 @@ def against_unread(setting: Setting, window_s: float) -> list[Pair]:
         telling = _Telling(setting.backend, started.set_result)
         with ThreadPoolExecutor(1) as pool:
             watching = pool.submit(_watch_only, setting.launch(label), telling, followed)
-            folders = started.result(timeout=60).cgroup
-            assert folders is not None, "no control group is seen from here"
+            running = started.result(timeout=60)
             followed.begun.wait(timeout=600)
+            folders = running.cgroup  # there is none before the container has begun
+            assert folders is not None, "no control group is seen from here"
             with cgroup.Reader(folders) as reader:
                 switch = _Switch(reader, setting.cores)
                 windows = _in_turns(("read", "unread"), window_s, switch.turn, [watching])
@@ -281,12 +285,11 @@ def _watch_only(launch: Launch, backend: Backend, followed: Followed) -> None:
     followed.said = watch(launch, backend, io.BytesIO(), followed.heard, looking=False).said
 
 
-def _watch_and_tell(setting: Setting, label: str, tells: Connection) -> None:
+def _watch_and_tell(launch: Launch, backend: Backend, tells: Connection) -> None:
     """Watch a launch as always; tell its command, what is heard and when, and its transcript."""
-    backend = _Telling(setting.backend, lambda running: tells.send(running.command))
     seen = watch(
-        setting.launch(label),
-        backend,
+        launch,
+        _Telling(backend, lambda running: tells.send(running.command)),
         io.BytesIO(),
         lambda what: tells.send((what, time.monotonic())),
     )

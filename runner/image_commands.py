@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import pins
 from runner.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -127,6 +126,7 @@ def _image(asked: argparse.Namespace) -> Image:
 
 def _wanted(asked: argparse.Namespace) -> Image:
     """Return the image that was asked for, as its variant where one was."""
+    from runner import pins
     from runner.documents import hint
     from runner.images import variants
 
