@@ -46,6 +46,9 @@ class Observer(Protocol):
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         """An image is ready, or why it is not."""
 
+    def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
+        """These jobs are to be launched, in a run that has these records already."""
+
     def launched(self, job: Job, number: int, total: int) -> None:
         """A job starts: the `number`-th of `total`."""
 

@@ -104,10 +104,12 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
         measure = execute.measure
         if field is not None:
             measure = functools.partial(abreast.measure, field=field)
+        observer.planned(todo, old)
         measure(todo, prepared, setting, repeats=repeats)
         if planned.sampling.precision is not None:
             for jobs in _further(planned, identities, taken):
                 before = len(taken) - len(old)
+                observer.planned(jobs, old)
                 measure(jobs, prepared, setting, before=before, repeats=repeats)
     finally:
         writer.close()

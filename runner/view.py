@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol
@@ -28,6 +28,8 @@ from runner.report.terminal import bar
 
 _BAR = 20
 _FAILURES = 3
+# the label, which no cell has, of jobs that nobody planned: those of cells that were disturbed
+_UNPLANNED = ""
 
 
 class View(Observer, Protocol):
@@ -68,36 +70,24 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def left_s(spent: Sequence[tuple[str, float]], jobs_left: int, elapsed_s: float) -> float | None:
-    """Estimate the seconds until the last job has ended; None while nobody knows.
+def left_s(taken: Sequence[tuple[str, float]], waiting: Mapping[str, int]) -> float | None:
+    """Estimate the seconds that the jobs still to end will take; None while nobody knows.
 
-    Jobs come in rounds over the cells: the next is taken to be of a cell that has had the fewest
-    launches, and to take what that cell's launches took. In the first round nobody knows what the
-    other cells take; each is then taken for an average one.
+    A job is taken to last as long as its cell's launches did on average, and where its cell had
+    none, as long as the average cell's.
 
     Args:
-        spent: a job that ended, oldest first: its cell's label and its wall seconds.
-        jobs_left: jobs that have not ended, those under way among them.
-        elapsed_s: seconds in which those that ended did; less than their sum where jobs go on
-            side by side, more where something is done between them.
+        taken: a job that ended: its cell's label and its wall seconds.
+        waiting: {cell's label: jobs that have not ended, those under way among them}.
     """
-    total = sum(seconds for _, seconds in spent)
-    if not total:
-        return None
     by_cell: dict[str, list[float]] = {}
-    for label, seconds in spent:
+    for label, seconds in taken:
         by_cell.setdefault(label, []).append(seconds)
-    if max(map(len, by_cell.values())) == 1:
-        expected = jobs_left * total / len(spent)
-    else:
-        means = {label: sum(values) / len(values) for label, values in by_cell.items()}
-        counts = {label: len(values) for label, values in by_cell.items()}
-        expected = 0.0
-        for _ in range(jobs_left):
-            label = min(counts, key=counts.__getitem__)
-            counts[label] += 1
-            expected += means[label]
-    return expected * elapsed_s / total
+    means = {label: sum(values) / len(values) for label, values in by_cell.items()}
+    if not sum(means.values()):
+        return None
+    average = sum(means.values()) / len(means)
+    return sum(count * means.get(label, average) for label, count in waiting.items())
 
 
 class Tally:
@@ -116,7 +106,9 @@ class Tally:
         self._clock, self._now = clock, now
         self._begun: float | None = None
         self._last = 0.0
+        self._earlier: list[tuple[str, float]] = []
         self._spent: list[tuple[str, float]] = []
+        self._waiting: Counter[str] = Counter()
         self.jobs: dict[str, tuple[Job, float]] = {}
         self.total = 0
         self.ended: Counter[Status] = Counter()
@@ -126,6 +118,15 @@ class Tally:
     def done(self) -> int:
         """Jobs that have ended."""
         return len(self._spent)
+
+    def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
+        """Count jobs as waiting, and learn from records how long their cells take."""
+        self._waiting.update(job.cell.label for job in jobs)
+        self._earlier = [
+            (record.cell.label, record.wall_s)
+            for record in earlier
+            if record.status is not Status.KILLED
+        ]
 
     def launched(self, job: Job, total: int) -> None:
         """Count a job as under way."""
@@ -139,6 +140,7 @@ class Tally:
         self.jobs.pop(record.job, None)
         self._last = self._clock()
         self._spent.append((record.cell.label, record.wall_s))
+        self._waiting -= Counter([record.cell.label])
         self.ended[record.status] += 1
         self.total = total
         if record.status is Status.OK:
@@ -156,15 +158,27 @@ class Tally:
 
     def rest(self) -> str:
         """Return how long it will still take and until when; empty where nobody knows, or none."""
-        elapsed = self._last - self._begun if self._begun is not None else 0.0
-        expected = left_s(self._spent, self.total - self.done, elapsed)
-        if expected is None or self.done >= self.total:
+        jobs_left = self.total - self.done
+        known = sum(self._waiting.values())
+        waiting = {**self._waiting, _UNPLANNED: max(0, jobs_left - known)}
+        expected = left_s([*self._earlier, *self._spent], waiting)
+        if expected is None or jobs_left <= 0:
             return ""
+        expected *= self._pace()
         left = expected - (self._clock() - self._last)
         if left < 1:
-            return "nearly done" if self.total - self.done == 1 else "longer than expected"
+            return "nearly done" if jobs_left == 1 else "longer than expected"
         until = (self._now() + timedelta(seconds=left)).strftime("%H:%M")
         return f"about {duration(left)} left, until {until}"
+
+    def _pace(self) -> float:
+        """Return how long a job's second lasts: less than one where jobs go on side by side, more
+        where something is done between them.
+        """
+        spent = sum(seconds for _, seconds in self._spent)
+        if not spent or self._begun is None:
+            return 1.0
+        return (self._last - self._begun) / spent
 
 
 class PlainView:
@@ -198,6 +212,10 @@ class PlainView:
             self._say(f"image {image}: {verdict} ({duration(seconds)})")
             if problem is not None and problem.evidence:
                 self._say("\n".join(f"    {line}" for line in problem.evidence.splitlines()))
+
+    def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
+        with self._lock:
+            self._tally.planned(jobs, earlier)
 
     def launched(self, job: Job, number: int, total: int) -> None:
         with self._lock:
@@ -244,6 +262,10 @@ class LiveView:
         why = "" if problem is None else escape(readable(str(problem)))
         verdict = "ready" if problem is None else f"[yellow]{problem.status}[/]: {why}"
         self._console.print(f"image {escape(image)}: {verdict} ({duration(seconds)})")
+
+    def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
+        with self._lock:
+            self._tally.planned(jobs, earlier)
 
     def launched(self, job: Job, number: int, total: int) -> None:  # noqa: ARG002 - counted here
         with self._lock:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import spread_cells
 from runner import published, scaling, store
 from runner.config import load_images
 from runner.report import formats, releases, scaled, table
@@ -21,9 +22,16 @@ ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 RELEASES = re.compile(r"(<!-- releases -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SCALING = re.compile(r"(<!-- scaling: ([^>]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+PRINTED = re.compile(r"(<!-- file: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 REPRODUCED = re.compile(r"(<!-- reproduced: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 SUMMARY = re.compile(r"(<!-- reproduced -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-DOCUMENTS = ("README.md", "docs/published.md", "docs/releases.md", "docs/scaling.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/gpus.md",
+    "docs/published.md",
+    "docs/releases.md",
+    "docs/scaling.md",
+)
 REFERENCE = ROOT / "results" / "reference"
 
 
@@ -65,11 +73,17 @@ def reproduced_in_short() -> str:
     return published_docs.short(reproductions(), published_docs.suites(ROOT))
 
 
+def printed(path: str) -> str:
+    """Return what a benchmark printed, as a block of code."""
+    return f"```text\n{(ROOT / path).read_text(encoding='utf-8')}```"
+
+
 def refreshed(text: str) -> str:
     text = MARK.sub(lambda found: f"{found[1]}\n{made(found[2])}\n{found[4]}", text)
     text = SCALING.sub(
         lambda found: f"{found[1]}\n{scaled_beside_published(found[2])}\n{found[4]}", text
     )
+    text = PRINTED.sub(lambda found: f"{found[1]}\n{printed(found[2])}\n\n{found[4]}", text)
     text = REPRODUCED.sub(lambda found: f"{found[1]}\n{reproduced(found[2])}\n{found[4]}", text)
     text = SUMMARY.sub(lambda found: f"{found[1]}\n{reproduced_in_short()}\n{found[3]}", text)
     listed = releases.markdown(load_images(ROOT).values())
@@ -80,8 +94,15 @@ def refreshed(text: str) -> str:
 def test_tables_are_those_of_the_records_and_the_images(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
 
-    assert any(mark.search(text) for mark in (MARK, RELEASES, SCALING, REPRODUCED))
+    assert any(mark.search(text) for mark in (MARK, RELEASES, SCALING, PRINTED, REPRODUCED))
     assert refreshed(text) == text
+
+
+def test_what_cells_on_one_gpu_and_on_two_took_is_what_their_records_say() -> None:
+    runs = [store.load_records(REFERENCE / f"h200-eight-on-{count}") for count in ("one", "two")]
+    told = (ROOT / "results/benchmarks/spread-cells.txt").read_text(encoding="utf-8")
+
+    assert told.splitlines() == spread_cells.told(*runs)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +111,7 @@ def test_tables_are_those_of_the_records_and_the_images(name: str) -> None:
         "README.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
+        "docs/gpus.md",
         "docs/published.md",
         "docs/releases.md",
         "docs/reproduce.md",

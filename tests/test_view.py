@@ -61,20 +61,56 @@ def crashed(reason: str = "exit status 1", launch: int = 0) -> Record:
     )
 
 
-def test_the_rest_of_the_first_round_is_taken_for_average() -> None:
-    assert left_s([], 5, 0.0) is None
-    assert left_s([("a", 10.0), ("b", 30.0)], 4, 40.0) == pytest.approx(80)
+def test_jobs_take_what_their_own_cells_took_and_new_cells_what_the_average_one_did() -> None:
+    taken = [("a", 1.0), ("b", 100.0), ("c", 10.0), ("a", 3.0)]
 
-
-def test_later_rounds_take_what_their_own_cells_took() -> None:
-    first = [("a", 1.0), ("b", 100.0), ("c", 10.0)]
-
-    assert left_s([*first, ("a", 3.0)], 2, 114.0) == pytest.approx(110)
-    assert left_s([*first, ("a", 3.0)], 5, 114.0) == pytest.approx(110 + 2 + 100 + 10)
+    assert left_s([], {"a": 5}) is None
+    assert left_s([("a", 0.0)], {"a": 5}) is None
+    assert left_s(taken, {"a": 2, "b": 1}) == pytest.approx(2 * 2 + 100)
+    assert left_s(taken, {"c": 1, "d": 2}) == pytest.approx(10 + 2 * (2 + 100 + 10) / 3)
 
 
 def test_jobs_side_by_side_take_a_share_of_their_sum() -> None:
-    assert left_s([("a", 10.0)] * 4, 8, 10.0) == pytest.approx(20)
+    clock = Clock()
+    known = tally(clock)
+    records = [make_record(CELLS[0], launch, wall_s=60.0) for launch in range(6)]
+    known.planned([job_of(record) for record in records], ())
+    for record in records[:2]:
+        known.launched(job_of(record), 6)
+    clock.seconds = 60
+    for record in records[:2]:
+        known.recorded(record, 6)
+
+    assert known.rest() == "about 2 min 0 s left, until 12:02"
+
+
+def test_a_run_that_is_gone_on_with_knows_how_long_its_cells_take() -> None:
+    clock = Clock()
+    known = tally(clock)
+    quick, slow = (
+        replace(make_record(cell, 0), wall_s=s)
+        for cell, s in zip(CELLS[:2], (1.0, 99.0), strict=True)
+    )
+    stopped = replace(slow, status=Status.KILLED, wall_s=5.0)
+    jobs = [job_of(record) for record in (quick, quick, slow)]
+    known.planned(jobs, [quick, slow, stopped])
+    known.launched(jobs[0], 3)
+    clock.seconds = 1
+    known.recorded(quick, 3)
+
+    assert known.rest() == "about 1 min 40 s left, until 12:01"
+
+
+def test_a_job_that_is_launched_again_is_taken_for_an_average_one() -> None:
+    clock = Clock()
+    known = tally(clock)
+    record = make_record(CELLS[0], 0, status=Status.DISTURBED, wall_s=60.0)
+    known.planned([job_of(record)], ())
+    known.launched(job_of(record), 1)
+    clock.seconds = 60
+    known.recorded(record, 2)
+
+    assert known.rest() == "about 1 min 0 s left, until 12:01"
 
 
 @pytest.mark.parametrize(
