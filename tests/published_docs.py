@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner import reproduce_summary, reproduce_text, store
 from runner.config import load_matrix
 from runner.model import Suite
 from runner.published import load_document
-from runner.reproduce import Reproduction, reproduce
+from runner.reproduce import PROTOCOLS, Reproduction, reproduce
 
 BACKENDS = ("docker", "process")
 
@@ -47,22 +47,49 @@ def _parts(suite: Suite, runs: Mapping[str, Reproduction]) -> Iterator[str]:
         yield f"{_none(suite)}.\n"
         return
     yield f"{reproduce_summary.summary(runs.values())}\n"
+    refused: list[tuple[str, ...]] = []
     for backend, made in runs.items():
-        yield f"### {suite.name} on {backend}\n"
-        yield reproduce_text.markdown(made, level=4)
         folder = f"results/reference/{suite.name}-{backend}"
+        yield f"### {suite.name} on {backend}\n"
+        reasons = _reasons(made)
+        if reasons in refused:
+            yield f"No number here either, for the same reasons: `{folder}`.\n"
+            continue
+        if not any(found.launches for again in made.tables for found in again.found):
+            refused.append(reasons)
+        yield reproduce_text.markdown(made, level=4)
         yield f"Made by `runner reproduce {suite.name} --run {folder} --format markdown`.\n"
 
 
-def short(everything: Mapping[str, Mapping[str, Reproduction]], known: Mapping[str, Suite]) -> str:
-    """Return a table of one run a suite, as published, where a number was made; what has no run.
+def _reasons(made: Reproduction) -> tuple[str, ...]:
+    """Return why each number is not there, in order; empty where it is."""
+    return tuple(found.reason for again in made.tables for found in again.found)
+
+
+def counts(everything: Mapping[str, Mapping[str, Reproduction]], known: Mapping[str, Suite]) -> str:
+    """Return a table of all runs where a number was made, under both protocols; what has no run.
 
     Args:
-        everything: name of a suite to its runs by backend; the first of them is shown.
+        everything: name of a suite to its runs by backend.
     """
-    shown = [next(iter(runs.values())) for runs in everything.values() if runs]
-    parts = [reproduce_summary.summary(shown, ["as-published"], empty=False)] if shown else []
-    lacking = [f"- {_none(known[name])}" for name, runs in everything.items() if not runs]
+    runs = [made for runs in everything.values() for made in runs.values()]
+    return _told(runs, everything, known, PROTOCOLS)
+
+
+def short(everything: Mapping[str, Mapping[str, Reproduction]], known: Mapping[str, Suite]) -> str:
+    """Return the same of one run a suite, the first, as published."""
+    runs = [next(iter(runs.values())) for runs in everything.values() if runs]
+    return _told(runs, everything, known, ("as-published",))
+
+
+def _told(
+    runs: Sequence[Reproduction],
+    everything: Mapping[str, Mapping[str, Reproduction]],
+    known: Mapping[str, Suite],
+    protocols: Sequence[str],
+) -> str:
+    parts = [reproduce_summary.summary(runs, protocols, empty=False)] if runs else []
+    lacking = [f"- {_none(known[name])}" for name, found in everything.items() if not found]
     return "\n\n".join(parts + ["\n".join(lacking)] * bool(lacking)) + "\n"
 
 

@@ -75,3 +75,14 @@ def test_without_any_run_there_is_a_sentence_a_suite_and_no_table(tmp_path: Path
     for name, suite in known.items():
         assert published_docs.committed(suite, ROOT, tmp_path) == {}
         assert published_docs.section(suite, {}).startswith(f"{name}: no run of it is committed")
+
+
+def test_a_run_that_was_refused_like_another_is_told_in_a_line() -> None:
+    name = "vgg16-xla-gpu"
+    suite = published_docs.suites(ROOT)[name]
+    runs = published_docs.committed(suite, ROOT, ROOT / "results" / "reference")
+    text = published_docs.section(suite, runs)
+
+    assert list(runs) == ["docker", "process"]
+    assert text.count("| Framework | Time |") == 4
+    assert "No number here either, for the same reasons: `results/reference/" in text
