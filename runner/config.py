@@ -17,6 +17,7 @@ from runner.matrix_rules import share as share
 from runner.model import (
     BuildLimits,
     Exclusion,
+    GpuNeeds,
     Image,
     Inclusion,
     Limits,
@@ -156,6 +157,7 @@ def _suite(
         exclude=tuple(exclude),
         limits=_limits({**common, **data.get("limits", {})}),
         device=data.get("device", "cpu"),
+        gpu=_gpu(data.get("gpu", {})),
         precision=_precision(data).get("precision"),
         max_launches=data.get("max_launches"),
         budget_s=data.get("budget_s"),
@@ -166,6 +168,14 @@ def _suite(
             profile: _sampling({**profiles[profile], **changes})
             for profile, changes in data.get("profiles", {}).items()
         },
+    )
+
+
+def _gpu(data: Mapping[str, Any]) -> GpuNeeds:
+    least = data.get("memory_gib")
+    return GpuNeeds(
+        memory_bytes=None if least is None else int(least * _GIB),
+        architectures=tuple(data.get("architectures", ())),
     )
 
 

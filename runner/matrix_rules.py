@@ -43,6 +43,8 @@ def matrix_problems(
 def _problems_of(
     suite: Mapping[str, Any], images: Collection[str], published: Collection[str]
 ) -> Iterator[tuple[Location, str]]:
+    if "gpu" in suite and suite.get("device", "cpu") != "cuda":
+        yield ("gpu",), "the suite measures on processors; add 'device: cuda', or leave it out"
     if "published" in suite:
         yield from _published_problems(suite, images, published)
     elif lacking := [name for name in ("images", "workloads") if name not in suite]:

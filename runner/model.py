@@ -284,6 +284,19 @@ class Inclusion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GpuNeeds:
+    """What a suite asks of each GPU; None and empty: nothing.
+
+    Attributes:
+        memory_bytes: the least that will do, as the driver says.
+        architectures: such as ``sm_90``; one of them.
+    """
+
+    memory_bytes: int | None = None
+    architectures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
     """The cells of one table: images x workload parameters x protocol.
 
@@ -292,6 +305,7 @@ class Suite:
         workloads: name to the parameters that the suite fixes.
         axes: parameter to the values that it takes, in the order of the table.
         device: ``cpu`` or ``cuda``: what every cell is measured on.
+        gpu: which GPUs will do, where that is ``cuda``.
         precision, max_launches, budget_s: take the place of the profile's; None: the profile's.
         published: name of a folder of results/published/, whose rows are the cells, in both
             protocols; images, workloads and axes are then empty. Empty: they are the cells.
@@ -312,6 +326,7 @@ class Suite:
     exclude: tuple[Exclusion, ...] = ()
     limits: Limits = Limits()
     device: str = "cpu"
+    gpu: GpuNeeds = GpuNeeds()
     precision: float | None = None
     max_launches: int | None = None
     budget_s: float | None = None

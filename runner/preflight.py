@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runner.model import Image, Scalar, Status
+from runner.model import GpuNeeds, Image, Scalar, Status
 from runner.telemetry.host import GpuFacts
 from runner.workloads import WORKLOADS
 
 # weights and their gradients, in single precision
 _BYTES_A_PARAMETER = 8
+_GIB = 1024**3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,23 +22,55 @@ class Refusal:
     reason: str
 
 
+def fits(needs: GpuNeeds, gpu: GpuFacts) -> bool:
+    """Tell whether a GPU has what a suite asks for; what the driver does not say, it has not."""
+    least, wanted = needs.memory_bytes, needs.architectures
+    enough = least is None or (gpu.memory_bytes or 0) >= least
+    return enough and (not wanted or _architecture_of(gpu) in wanted)
+
+
+def refuse_all(needs: GpuNeeds, gpus: tuple[GpuFacts, ...]) -> Refusal | None:
+    """Return why no cell of a suite can be measured, where there are GPUs and none fits."""
+    if not gpus or any(fits(needs, gpu) for gpu in gpus):
+        return None
+    asked = [f"{needs.memory_bytes / _GIB:g} GiB of memory"] if needs.memory_bytes else []
+    asked += [" or ".join(needs.architectures)] if needs.architectures else []
+    found = "; ".join(
+        f"{gpu.name} with {(gpu.memory_bytes or 0) / _GIB:.1f} GiB, {_architecture_of(gpu)}"
+        for gpu in gpus
+    )
+    return Refusal(
+        status=Status.UNSUPPORTED_DEVICE,
+        reason=f"the suite asks for a GPU with {' and '.join(asked)}; found {found}",
+    )
+
+
+def _architecture_of(gpu: GpuFacts) -> str:
+    """Return such as ``sm_90``; a word that none has where the driver does not say."""
+    if gpu.compute_capability is None:
+        return "unknown architecture"
+    return f"sm_{gpu.compute_capability.replace('.', '')}"
+
+
 def refuse(
     image: Image,
     workload: str,
     gpus: tuple[GpuFacts, ...],
     count: int,
     parameters: Mapping[str, Scalar] | None = None,
+    passed_over: int = 0,
 ) -> Refusal | None:
     """Return why `image` cannot do `workload` on `count` of these GPUs, or None.
 
     Args:
         gpus: those that were chosen; empty where no driver answers.
         parameters: the cell's, which a known defect of the release may bear on.
+        passed_over: GPUs that would have been there, but do not fit the suite.
     """
     return (
         _no_cuda(image, workload, gpus)
         or _defect(image, {**(parameters or {}), "workload": workload, "device": "cuda"})
-        or _too_few(gpus, count)
+        or _too_few(gpus, count, passed_over)
         or next((found for gpu in gpus if (found := _on(image, workload, gpu))), None)
     )
 
@@ -70,10 +103,12 @@ def _defect(image: Image, cell: Mapping[str, Scalar]) -> Refusal | None:
     return None
 
 
-def _too_few(gpus: tuple[GpuFacts, ...], count: int) -> Refusal | None:
+def _too_few(gpus: tuple[GpuFacts, ...], count: int, passed_over: int) -> Refusal | None:
     if len(gpus) >= max(1, count):
         return None
     found = f"{len(gpus)} NVIDIA GPUs" if gpus else "no NVIDIA GPU or driver (NVML)"
+    if passed_over:
+        found += f" that fit the suite, and {passed_over} that do not,"
     return Refusal(
         status=Status.UNSUPPORTED_DEVICE, reason=f"asked for {count}, found {found} here"
     )

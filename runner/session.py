@@ -100,7 +100,8 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
         )
         repeats: Counter[str] = Counter()
         identities = _identities(planned, prepared, backend.name, fingerprint)
-        todo = _remaining(planned.jobs, identities, old)
+        problems = _problems(planned, prepared, {} if field is None else field.refused)
+        todo = _untold(_remaining(planned.jobs, identities, old), problems, old)
         measure = execute.measure
         if field is not None:
             measure = functools.partial(abreast.measure, field=field)
@@ -124,16 +125,21 @@ def find_gpus(planned: Planned) -> abreast.Field:
     """
     library = nvml.connect()
     chosen = () if library is None else gpus.select(gpus.read(library), planned.request.gpus)
-    facts = tuple(gpu.facts for gpu in chosen)
+    nothing = preflight.refuse_all(planned.suite.gpu, tuple(gpu.facts for gpu in chosen))
+    fitting = tuple(gpu for gpu in chosen if preflight.fits(planned.suite.gpu, gpu.facts))
+    facts = tuple(gpu.facts for gpu in fitting)
+    passed_over = len(chosen) - len(fitting)
     refused = {}
     for cell in planned.plan.cells:
         count = int(cell.parameters.get("gpus", 1))
         image = planned.images[cell.image]
-        found = preflight.refuse(image, cell.workload, facts, count, cell.parameters)
+        found = nothing or preflight.refuse(
+            image, cell.workload, facts, count, cell.parameters, passed_over
+        )
         if found is not None:
             refused[cell.label] = PrepareError(found.status, found.reason)
     return abreast.Field(
-        pool=gpus.Pool(gpus.share_cores(chosen, planned.suite.limits.cores)),
+        pool=gpus.Pool(gpus.share_cores(fitting, planned.suite.limits.cores)),
         locks=gpus.lock_folder(os.environ),
         users=lambda uuid: () if library is None else gpus.users(library, uuid),
         refused=refused,
@@ -264,3 +270,28 @@ def _remaining(
         if record.identity is not None and record.status not in stopping.REPEATED
     ]
     return plan.remaining(jobs, {job.id: identities.get(job.cell.label, "") for job in jobs}, done)
+
+
+def _problems(
+    planned: Planned, prepared: execute.Prepared, refused: Mapping[str, PrepareError]
+) -> dict[str, PrepareError]:
+    """Return why a cell cannot be launched, by its label; those that can are not in it."""
+    found = dict(refused)
+    for cell in planned.plan.cells:
+        made = prepared.get(cell.image)
+        if isinstance(made, PrepareError):
+            found.setdefault(cell.label, made)
+    return found
+
+
+def _untold(
+    jobs: Sequence[Job], problems: Mapping[str, PrepareError], old: Sequence[Record]
+) -> tuple[Job, ...]:
+    """Leave out jobs that cannot be launched for the reason that the run has of them already."""
+    last = {record.job: (record.status, record.reason) for record in old}
+    return tuple(
+        job
+        for job in jobs
+        if (problem := problems.get(job.cell.label)) is None
+        or last.get(job.id) != (problem.status, problem.reason)
+    )

@@ -21,6 +21,7 @@ from runner.model import (
     Scalar,
     Status,
 )
+from runner.request import Request
 from runner.workloads import WORKLOADS
 
 
@@ -282,3 +283,20 @@ def make_project(
         )
     (root / "matrix.yaml").write_text(MATRIX_YAML, encoding="utf-8")
     return root
+
+
+def make_request(root: Path) -> Request:
+    """Return what `runner matrix matrix.yaml` asks for in a project's folder."""
+    return Request(
+        matrix=root / "matrix.yaml",
+        suite=None,
+        profile=None,
+        only=(),
+        launches=None,
+        resume=None,
+        cifar10=None,
+        results=root / "results",
+        backend="process",
+        wheels=(),
+        command=(),
+    )

@@ -8,7 +8,7 @@ import pytest
 from runner.config import load_images, load_matrix, share, wheel_folders
 from runner.documents import SCHEMAS
 from runner.errors import ConfigurationError
-from runner.model import Tolerance
+from runner.model import GpuNeeds, Tolerance
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ("tensorflow-1.0.0", "tensorflow-1.13.1", "pytorch-1.0.1")
@@ -189,6 +189,22 @@ def test_a_share_is_a_percentage_or_a_number(given: str | float, read: float | N
     found = share(given)
 
     assert found == (None if read is None else pytest.approx(read))
+
+
+def test_what_a_suite_asks_of_gpus_is_read_and_held_to_its_device(tmp_path: Path) -> None:
+    asked = "    gpu: {memory_gib: 40, architectures: [sm_80, sm_90]}\n"
+    path = tmp_path / "matrix.yaml"
+    path.write_text(f"{GOOD}    device: cuda\n{asked}", encoding="utf-8")
+
+    found = load_matrix(path, IMAGES).suites["decade"].gpu
+
+    assert found == GpuNeeds(memory_bytes=40 * 1024**3, architectures=("sm_80", "sm_90"))
+    (problem,) = problems_of(GOOD + asked, tmp_path)
+    assert "the suite measures on processors; add 'device: cuda'" in problem
+    (problem,) = problems_of(
+        f"{GOOD}    device: cuda\n    gpu: {{architectures: [hopper]}}", tmp_path
+    )
+    assert "hopper" in problem
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from runner import abreast, gpus, plan
+from runner import abreast, gpus, plan, session
 from runner.abreast import Field
 from runner.backends import PrepareError
 from runner.checks import checks_of
 from runner.errors import ConfigurationError
 from runner.gpus import Gpu, Pool, Slot
-from runner.model import Job, Status, Suite
+from runner.model import GpuNeeds, Job, Status, Suite
+from runner.request import plan_request
 from runner.telemetry import nvml
 from runner.telemetry.host import GpuFacts
 from runner.telemetry.nvml_session import Session
 
 from .gpu_makers import make_environment, make_setting
-from .makers import good_lines, heard, make_cell, make_image, make_job
+from .makers import good_lines, heard, make_cell, make_image, make_job, make_project, make_request
 
 BUSY = Path(__file__).parent / "recorded/nvml/h100-busy.jsonl"
 
@@ -207,6 +208,30 @@ def test_a_suite_on_processors_leaves_out_images_for_gpus_alone(
     assert [cell.image for cell in made.cells] == expected
     assert {cell.device for cell in made.cells} == {device}
     assert made.skips == ()
+
+
+@pytest.mark.parametrize(
+    ("needs", "size", "reason"),
+    [
+        (GpuNeeds(memory_bytes=79 * 1024**3, architectures=("sm_90",)), 1, ""),
+        (GpuNeeds(architectures=("sm_80",)), 0, "asks for a GPU with sm_80; found NVIDIA H100"),
+    ],
+)
+def test_a_suite_takes_the_gpus_that_fit_it(
+    needs: GpuNeeds, size: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_project(tmp_path / "project")
+    monkeypatch.chdir(root)
+    planned = plan_request(make_request(root))
+    suite = replace(planned.suite, device="cuda", gpu=needs)
+    images = {name: replace(image, devices=("cuda",)) for name, image in planned.images.items()}
+    monkeypatch.setattr(nvml, "connect", lambda: Session(BUSY))
+
+    field = session.find_gpus(replace(planned, suite=suite, images=images))
+
+    assert field.pool.size == size
+    assert all(reason in problem.reason for problem in field.refused.values())
+    assert bool(field.refused) == bool(reason)
 
 
 def test_the_result_of_a_job_is_the_same_on_another_like_gpu() -> None:

@@ -24,8 +24,9 @@ from runner.images.locking import LockError
 from runner.images.registry import Registry
 from runner.model import Base, Image, Status
 from runner.preflight import refuse
-from runner.request import Request, plan_request
+from runner.request import plan_request
 from runner.telemetry.host import GpuFacts
+from tests.makers import make_request
 from tests.tiny_images import DOCKERFILE, IMAGE, NAME, lock_text, make_index, make_tiny, make_wheel
 
 ROOT = Path(__file__).parent.parent
@@ -126,19 +127,7 @@ def test_images_are_their_variants_on_a_gpu_only() -> None:
 
 
 def test_a_suite_on_gpus_takes_the_variants_and_keeps_the_images_names() -> None:
-    asked = Request(
-        matrix=ROOT / "matrix.yaml",
-        suite="gpu-decade",
-        profile=None,
-        only=(),
-        launches=None,
-        resume=None,
-        cifar10=None,
-        results=Path("results"),
-        backend="auto",
-        wheels=(),
-        command=(),
-    )
+    asked = replace(make_request(ROOT), suite="gpu-decade")
 
     planned = plan_request(asked)
 

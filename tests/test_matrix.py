@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,22 @@ def test_resume_goes_by_identity(project: Path) -> None:
     edit(TINY_SCRIPT + "# another script is another result\n")
     matrix("--resume")
     assert len(records()) == 2 * len(first)
+
+
+def test_a_refusal_is_recorded_once_however_often_a_run_is_gone_on_with(project: Path) -> None:
+    image = next(Path("images").glob("*/image.yaml"))
+    text = image.read_text(encoding="utf-8")
+    image.write_text(re.sub(r"language_version: .*", 'language_version: "3.99"', text), "utf-8")
+    matrix()
+    first = records()
+    assert {record.status for record in first} == {Status.UNAVAILABLE}
+
+    assert matrix("--resume").returncode == 1
+    assert records() == first
+
+    image.write_text(text, encoding="utf-8")
+    assert matrix("--resume").returncode == 0
+    assert [record.status for record in records()[len(first) :]] == [Status.OK] * len(first)
 
 
 def test_resume_keeps_the_suite(project: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from runner.model import Image, KnownDefect, Status
-from runner.preflight import holds, numbers, refuse
+from runner.model import GpuNeeds, Image, KnownDefect, Status
+from runner.preflight import fits, holds, numbers, refuse, refuse_all
 from runner.telemetry.host import GpuFacts
 
 from .makers import make_image
@@ -61,6 +61,55 @@ def test_too_few_gpus_are_told(gpus: tuple[GpuFacts, ...], count: int, reason: s
 
     assert found is not None
     assert (found.status, found.reason) == (Status.UNSUPPORTED_DEVICE, reason)
+
+
+A100 = replace(H100, name="NVIDIA A100-SXM4-40GB", memory_bytes=40 * 1024**3)
+A100 = replace(A100, compute_capability="8.0")
+
+
+@pytest.mark.parametrize(
+    ("needs", "expected"),
+    [
+        (GpuNeeds(), [True, True]),
+        (GpuNeeds(memory_bytes=40 * 1024**3), [True, True]),
+        (GpuNeeds(memory_bytes=41 * 1024**3), [True, False]),
+        (GpuNeeds(architectures=("sm_80",)), [False, True]),
+        (GpuNeeds(memory_bytes=41 * 1024**3, architectures=("sm_80", "sm_90")), [True, False]),
+    ],
+)
+def test_a_gpu_fits_what_a_suite_asks_for(needs: GpuNeeds, expected: list[bool]) -> None:
+    assert [fits(needs, gpu) for gpu in (H100, A100)] == expected
+
+
+def test_a_gpu_whose_driver_says_too_little_fits_no_wish() -> None:
+    silent = replace(H100, memory_bytes=None, compute_capability=None)
+
+    assert fits(GpuNeeds(), silent)
+    assert not fits(GpuNeeds(memory_bytes=1), silent)
+    assert not fits(GpuNeeds(architectures=("sm_90",)), silent)
+
+
+def test_where_no_gpu_fits_the_suite_it_is_told_what_there_is() -> None:
+    needs = GpuNeeds(memory_bytes=100 * 1024**3, architectures=("sm_90", "sm_100"))
+    found = refuse_all(needs, (H100, A100))
+
+    assert found is not None
+    assert found.status is Status.UNSUPPORTED_DEVICE
+    assert found.reason == (
+        "the suite asks for a GPU with 100 GiB of memory and sm_90 or sm_100; found NVIDIA H100 "
+        "80GB HBM3 with 80.0 GiB, sm_90; NVIDIA A100-SXM4-40GB with 40.0 GiB, sm_80"
+    )
+    assert refuse_all(GpuNeeds(architectures=("sm_80",)), (H100, A100)) is None
+    assert refuse_all(needs, ()) is None  # refuse() says that there is none
+
+
+def test_gpus_that_were_passed_over_are_told() -> None:
+    found = refuse(cuda_image(), "vgg16", (H100,), 2, passed_over=1)
+
+    assert found is not None
+    assert found.reason.startswith(
+        "asked for 2, found 1 NVIDIA GPUs that fit the suite, and 1 that"
+    )
 
 
 def test_an_old_driver_is_told_with_both_versions() -> None:
