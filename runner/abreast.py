@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +11,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import execute, gpus
+from runner import execute, gpus, preflight
 from runner.backends import PrepareError
 from runner.execute import Prepared, Setting
 from runner.gpus import Pool, Slot
-from runner.model import Environment, Job, Record, Status
+from runner.model import Cell, Environment, Image, Job, Record, Status, Suite
+from runner.telemetry import nvml
 
 _LOOK_S = 1.0
 
@@ -26,12 +29,53 @@ class Field:
         locks: folder of the locks that other runners respect.
         users: GPU's UUID to the processes that compute on it now, in words.
         refused: cell's label to why it cannot be measured on these GPUs.
+        compiled: image to what the driver will compile for these GPUs, in words.
     """
 
     pool: Pool
     locks: Path
     users: Callable[[str], tuple[str, ...]]
     refused: Mapping[str, PrepareError]
+    compiled: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def find(
+    suite: Suite, cells: Sequence[Cell], images: Mapping[str, Image], asked: Sequence[str]
+) -> Field:
+    """Return the GPUs that a run may have, and the cells that cannot be measured on them.
+
+    Args:
+        asked: GPUs by index, UUID or model; none means all.
+
+    Raises:
+        ConfigurationError: a GPU that was asked for is not there, or cores are too few.
+    """
+    library = nvml.connect()
+    chosen = () if library is None else gpus.select(gpus.read(library), asked)
+    nothing = preflight.refuse_all(suite.gpu, tuple(gpu.facts for gpu in chosen))
+    fitting = tuple(gpu for gpu in chosen if preflight.fits(suite.gpu, gpu.facts))
+    facts = tuple(gpu.facts for gpu in fitting)
+    passed_over = len(chosen) - len(fitting)
+    refused = {}
+    for cell in cells:
+        count = int(cell.parameters.get("gpus", 1))
+        image = images[cell.image]
+        found = nothing or preflight.refuse(
+            image, cell.workload, facts, count, cell.parameters, passed_over
+        )
+        if found is not None:
+            refused[cell.label] = PrepareError(found.status, found.reason)
+    return Field(
+        pool=gpus.Pool(gpus.share_cores(fitting, suite.limits.cores)),
+        locks=gpus.lock_folder(os.environ),
+        users=lambda uuid: () if library is None else gpus.users(library, uuid),
+        refused=refused,
+        compiled={
+            name: words
+            for name, image in images.items()
+            if (words := preflight.just_in_time(image, facts))
+        },
+    )
 
 
 def measure(

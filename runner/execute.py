@@ -43,6 +43,9 @@ class Observer(Protocol):
     def building(self, image: str, line: str) -> None:
         """One line of an image's build."""
 
+    def told(self, words: str) -> None:
+        """What the user should know beforehand."""
+
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         """An image is ready, or why it is not."""
 

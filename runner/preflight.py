@@ -160,6 +160,26 @@ def _architecture(image: Image, gpu: GpuFacts) -> Refusal | None:
     )
 
 
+def just_in_time(image: Image, gpus: tuple[GpuFacts, ...]) -> str:
+    """Tell that the driver will compile for a GPU what an image brings; empty where it need not.
+
+    So it is where the image holds intermediate code for the GPU and no machine code, and each job
+    pays for it in its cold start, as its caches are its own.
+    """
+    for gpu in gpus:
+        able = [
+            name
+            for name in image.gpu_architectures
+            if gpu.compute_capability is not None and holds(name, gpu.compute_capability)
+        ]
+        if able and all(name.startswith("compute_") for name in able):
+            return (
+                f"{image.name} has no machine code for {gpu.name}, {_architecture_of(gpu)}: the "
+                f"driver compiles {able[-1]} in the cold start of each job"
+            )
+    return ""
+
+
 def holds(architecture: str, capability: str) -> bool:
     """Tell whether code of an architecture runs on a GPU of a compute capability.
 

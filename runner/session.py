@@ -15,9 +15,7 @@ from pathlib import Path
 from runner import (
     abreast,
     execute,
-    gpus,
     plan,
-    preflight,
     stopping,
     store,
 )
@@ -70,10 +68,13 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     writer, old = _writer(planned, connected)
     try:
         fingerprint = host.fingerprint(read_host())
-        field = find_gpus(planned) if planned.suite.device == "cuda" else None
+        field = _field(planned)
         refused = {} if field is None else field.refused
         cells = [cell for cell in planned.plan.cells if cell.label not in refused]
         needed = sorted({cell.image for cell in cells})
+        compiled = {} if field is None else field.compiled
+        for words in sorted(compiled[name] for name in needed if name in compiled):
+            observer.told(words)
         prepared = execute.prepare_all(
             [planned.images[name] for name in needed],
             backend,
@@ -81,6 +82,7 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
             planned.matrix.build_parallel,
             observer,
         )
+        prepared = {name: noted(made, compiled.get(name)) for name, made in prepared.items()}
         _store_skips(planned, old, writer, backend.name)
         taken = list(old)
 
@@ -117,33 +119,19 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     return writer.folder
 
 
-def find_gpus(planned: Planned) -> abreast.Field:
-    """Return the GPUs that a run may have, and the cells that cannot be measured on them.
+def _field(planned: Planned) -> abreast.Field | None:
+    """Return the GPUs of a suite that measures on GPUs."""
+    if planned.suite.device != "cuda":
+        return None
+    cells, asked = planned.plan.cells, planned.request.gpus
+    return abreast.find(planned.suite, cells, planned.images, asked)
 
-    Raises:
-        ConfigurationError: a GPU that was asked for is not there, or cores are too few.
-    """
-    library = nvml.connect()
-    chosen = () if library is None else gpus.select(gpus.read(library), planned.request.gpus)
-    nothing = preflight.refuse_all(planned.suite.gpu, tuple(gpu.facts for gpu in chosen))
-    fitting = tuple(gpu for gpu in chosen if preflight.fits(planned.suite.gpu, gpu.facts))
-    facts = tuple(gpu.facts for gpu in fitting)
-    passed_over = len(chosen) - len(fitting)
-    refused = {}
-    for cell in planned.plan.cells:
-        count = int(cell.parameters.get("gpus", 1))
-        image = planned.images[cell.image]
-        found = nothing or preflight.refuse(
-            image, cell.workload, facts, count, cell.parameters, passed_over
-        )
-        if found is not None:
-            refused[cell.label] = PrepareError(found.status, found.reason)
-    return abreast.Field(
-        pool=gpus.Pool(gpus.share_cores(fitting, planned.suite.limits.cores)),
-        locks=gpus.lock_folder(os.environ),
-        users=lambda uuid: () if library is None else gpus.users(library, uuid),
-        refused=refused,
-    )
+
+def noted(made: Environment | PrepareError, words: str | None) -> Environment | PrepareError:
+    """Return an environment whose records say what the driver compiles in it, in `words`."""
+    if words is None or isinstance(made, PrepareError):
+        return made
+    return dataclasses.replace(made, facts={**made.facts, "just_in_time": words})
 
 
 def _further(

@@ -213,6 +213,10 @@ class PlainView:
             if problem is not None and problem.evidence:
                 self._say("\n".join(f"    {line}" for line in problem.evidence.splitlines()))
 
+    def told(self, words: str) -> None:
+        with self._lock:
+            self._say(words)
+
     def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
         with self._lock:
             self._tally.planned(jobs, earlier)
@@ -262,6 +266,9 @@ class LiveView:
         why = "" if problem is None else escape(readable(str(problem)))
         verdict = "ready" if problem is None else f"[yellow]{problem.status}[/]: {why}"
         self._console.print(f"image {escape(image)}: {verdict} ({duration(seconds)})")
+
+    def told(self, words: str) -> None:
+        self._console.print(escape(readable(words)))
 
     def planned(self, jobs: Sequence[Job], earlier: Sequence[Record]) -> None:
         with self._lock:

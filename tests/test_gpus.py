@@ -18,7 +18,7 @@ from runner.backends import PrepareError
 from runner.checks import checks_of
 from runner.errors import ConfigurationError
 from runner.gpus import Gpu, Pool, Slot
-from runner.model import GpuNeeds, Job, Status, Suite
+from runner.model import Environment, GpuNeeds, Job, Status, Suite
 from runner.request import plan_request
 from runner.telemetry import nvml
 from runner.telemetry.host import GpuFacts
@@ -227,11 +227,33 @@ def test_a_suite_takes_the_gpus_that_fit_it(
     images = {name: replace(image, devices=("cuda",)) for name, image in planned.images.items()}
     monkeypatch.setattr(nvml, "connect", lambda: Session(BUSY))
 
-    field = session.find_gpus(replace(planned, suite=suite, images=images))
+    field = abreast.find(suite, planned.plan.cells, images, ())
 
     assert field.pool.size == size
     assert all(reason in problem.reason for problem in field.refused.values())
     assert bool(field.refused) == bool(reason)
+    assert field.compiled == {}
+
+
+def test_what_the_driver_will_compile_is_told_beforehand_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_request(make_request(make_project(tmp_path / "project")))
+    images = {
+        name: replace(image, devices=("cuda",), gpu_architectures=("sm_80", "compute_80"))
+        for name, image in planned.images.items()
+    }
+    monkeypatch.setattr(nvml, "connect", lambda: Session(BUSY))
+    suite = replace(planned.suite, device="cuda")
+
+    words = abreast.find(suite, planned.plan.cells, images, ()).compiled["torch-1.0"]
+
+    assert words.startswith("torch-1.0 has no machine code for NVIDIA H100 80GB HBM3, sm_90")
+    noted = session.noted(make_environment(), words)
+    assert isinstance(noted, Environment)
+    assert noted.facts["just_in_time"] == words
+    problem = PrepareError(Status.BUILD_FAILED, "no")
+    assert session.noted(problem, words) is problem
 
 
 def test_the_result_of_a_job_is_the_same_on_another_like_gpu() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runner.model import GpuNeeds, Image, KnownDefect, Status
-from runner.preflight import fits, holds, numbers, refuse, refuse_all
+from runner.preflight import fits, holds, just_in_time, numbers, refuse, refuse_all
 from runner.telemetry.host import GpuFacts
 
 from .makers import make_image
@@ -110,6 +110,18 @@ def test_gpus_that_were_passed_over_are_told() -> None:
     assert found.reason.startswith(
         "asked for 2, found 1 NVIDIA GPUs that fit the suite, and 1 that"
     )
+
+
+def test_intermediate_code_alone_is_told_as_compiled_in_the_cold_start() -> None:
+    image = replace(cuda_image(), gpu_architectures=("sm_70", "compute_70", "compute_80"))
+
+    assert just_in_time(image, (H100,)) == (
+        "torch-1.0 has no machine code for NVIDIA H100 80GB HBM3, sm_90: the driver compiles "
+        "compute_80 in the cold start of each job"
+    )
+    assert just_in_time(cuda_image(), (H100, A100)) == ""
+    assert just_in_time(replace(image, gpu_architectures=("sm_70",)), (H100,)) == ""
+    assert just_in_time(image, (replace(H100, compute_capability=None),)) == ""
 
 
 def test_an_old_driver_is_told_with_both_versions() -> None:

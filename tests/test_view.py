@@ -144,6 +144,7 @@ def test_a_log_has_a_plain_line_an_event() -> None:
     console = Console(file=out, width=80)
     reason = f"a very long reason {'x' * 200} with [bold]markup[/]"
     with PlainView(console, tally(clock)) as shown:
+        shown.told("the driver compiles [bold]")
         shown.building("tensorflow-1.0.0", "Step 1")
         shown.building("tensorflow-1.0.0", "Step 2")
         shown.built("tensorflow-1.0.0", None, 63)
@@ -151,8 +152,9 @@ def test_a_log_has_a_plain_line_an_event() -> None:
         shown.built("mxnet-0.9.0", problem, 2)
         go_on(shown, clock, [make_record(CELLS[0], 0, wall_s=60.0), crashed(reason)], 4)
 
-    lines = out.getvalue().splitlines()
+    first, *lines = out.getvalue().splitlines()
     assert "\x1b" not in out.getvalue()
+    assert first == "the driver compiles [bold]"
     assert lines[0] == "image tensorflow-1.0.0: being made ready"
     assert lines[1] == "image tensorflow-1.0.0: ready (1 min 3 s)"
     assert lines[2] == "image mxnet-0.9.0: build-failed: no such wheel (2 s)"
