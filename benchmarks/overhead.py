@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -26,9 +27,9 @@ from rich.console import Console
 from runner import execute, session, store
 from runner.backends import PrepareError
 from runner.model import Record, Status
-from runner.request import Request, plan_request
+from runner.request import plan_request
 from runner.view import PlainView
-from tests.makers import make_project
+from tests.makers import make_project, make_request
 
 BLOCKS = 5
 NOOP_SCRIPT = """\
@@ -88,7 +89,8 @@ def project(jobs: int) -> Iterator[Path]:
 def measure(backend: str, jobs: int) -> None:
     """Print seconds a job of both, block by block, and the ratio of their medians."""
     with project(jobs) as root:
-        planned = plan_request(_request(root, backend))
+        asked = replace(make_request(root), backend=backend, command=("benchmarks.overhead",))
+        planned = plan_request(asked)
         connected = session.connect_backend(backend, planned.root, ())
         prepared = execute.prepare_all(
             list(planned.images.values()),
@@ -126,22 +128,6 @@ def measure(backend: str, jobs: int) -> None:
     print(f"  runner  {'  '.join(f'{value:.3f}' for value in ours)}")
     print(f"  bare    {'  '.join(f'{value:.3f}' for value in bare)}")
     print(f"  ratio of the medians {ratio:.2f}\n")
-
-
-def _request(root: Path, backend: str) -> Request:
-    return Request(
-        matrix=root / "matrix.yaml",
-        suite=None,
-        profile=None,
-        only=(),
-        launches=None,
-        resume=None,
-        cifar10=None,
-        results=root / "results",
-        backend=backend,
-        wheels=(),
-        command=("benchmarks.overhead",),
-    )
 
 
 def _bare(backend: str, records: Sequence[Record]) -> float:
