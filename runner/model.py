@@ -651,7 +651,8 @@ class GpuUse:
             clock, or the highest where there is none.
         throttle_reasons: those seen in any reading, as NVML names them.
         utilisation_share: mean of the readings; the share of time in which any kernel ran.
-        others: processes on the GPU that are not the job's.
+        others: processes on the job's GPUs that are not its own; None where its own are not to
+            be seen among them.
     """
 
     uuid: str

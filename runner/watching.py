@@ -19,7 +19,7 @@ from runner.backends import Backend, Running
 from runner.contract import Listener, Progress, Transcript
 from runner.model import GpuUse, Launch, Load, MemoryUse, Outcome
 from runner.telemetry import cgroup
-from runner.telemetry.gpu import GpuWatcher, gpu_watcher
+from runner.telemetry.gpu import GpuWatcher, gpu_watcher, job_pids
 from runner.telemetry.load import LoadWatcher
 from runner.telemetry.sampler import INTERVAL_S, MemorySampler
 from runner.verdict import Ended
@@ -171,8 +171,14 @@ def _watchers(
     return _Watchers(
         memory=_sampler(running, reader, launch),
         load=LoadWatcher(launch.cores, read_cpu_s, root=root),
-        gpu=gpu_watcher(launch.variables, running.cgroup, launch.cores),
+        gpu=gpu_watcher(launch.variables, _pids_of(running), launch.cores),
     )
+
+
+def _pids_of(running: Running) -> Callable[[], frozenset[int] | None]:
+    """Return what tells the job's processes from others."""
+    group = running.cgroup
+    return running.poll_pids if group is None else lambda: job_pids(group)
 
 
 def _sampler(running: Running, reader: cgroup.Reader | None, launch: Launch) -> MemorySampler:

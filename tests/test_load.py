@@ -206,5 +206,5 @@ def test_a_gpu_disturbs_by_its_clock_its_heat_and_its_other_guests() -> None:
     assert excesses(None, gpu, Tolerance()) == (
         "the GPU's processors ran at 0.70 GHz, below 75% of their 1.00 GHz",
         "the GPU slowed itself down: hw_thermal_slowdown",
-        "1 other processes were on the GPU",
+        "1 other process computed on the GPU",
     )

@@ -107,7 +107,10 @@ def watched(library: Library, pids: frozenset[int] | None = frozenset({JOB})) ->
     """Watch a GPU over a few readings."""
     found = nvml.gpu(library, "0")
     assert found is not None
-    watcher = GpuWatcher(found, lambda: pids, interval_s=0.002)
+    return watched_by(GpuWatcher(found, lambda: pids, interval_s=0.002))
+
+
+def watched_by(watcher: GpuWatcher) -> GpuWatcher:
     watcher.start()
     watcher.begin()
     deadline = time.monotonic() + 30
@@ -187,6 +190,23 @@ def test_a_job_whose_processes_are_not_to_be_seen_leaves_them_unknown() -> None:
     assert (use.memory, use.others) == ((), None)
 
 
+def test_a_driver_that_names_processes_by_other_numbers_tells_nothing_of_others() -> None:
+    use = watched(FakeBinding(stranger=True), pids=frozenset({JOB + 1})).result()
+
+    assert use is not None
+    assert use.others is None
+
+
+def test_strangers_are_looked_for_on_every_gpu_of_a_job() -> None:
+    first, second = Gpu(FakeBinding(), object()), Gpu(FakeBinding(stranger=True), object())
+    watcher = GpuWatcher(first, lambda: frozenset({JOB}), (), (second,), interval_s=0.002)
+
+    use = watched_by(watcher).result()
+
+    assert use is not None
+    assert use.others == 1
+
+
 def test_the_most_that_all_processes_of_a_job_held_at_once_counts() -> None:
     def reading(*held: tuple[int, int]) -> Reading:
         return Reading(
@@ -213,10 +233,14 @@ def test_the_most_that_all_processes_of_a_job_held_at_once_counts() -> None:
     assert use.energy_caveat == ""
 
 
+def unknown() -> None:
+    """Tell nothing of a job's processes."""
+
+
 def test_without_a_driver_there_is_nothing_to_watch() -> None:
-    assert gpu_watcher({"RUNNER_DEVICE": "cpu"}, None, ()) is None
+    assert gpu_watcher({"RUNNER_DEVICE": "cpu"}, unknown, ()) is None
     if nvml.connect() is None:
-        assert gpu_watcher({"RUNNER_DEVICE": "cuda"}, None, ()) is None
+        assert gpu_watcher({"RUNNER_DEVICE": "cuda"}, unknown, ()) is None
 
 
 def test_a_job_on_cuda_is_watched_on_the_gpu_it_is_given(
@@ -224,9 +248,9 @@ def test_a_job_on_cuda_is_watched_on_the_gpu_it_is_given(
 ) -> None:
     monkeypatch.setattr(nvml, "connect", lambda: session)
 
-    assert gpu_watcher({"RUNNER_DEVICE": "cuda"}, None, ()) is not None
+    assert gpu_watcher({"RUNNER_DEVICE": "cuda"}, unknown, ()) is not None
     elsewhere = {"RUNNER_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": "3"}
-    assert gpu_watcher(elsewhere, None, ()) is None
+    assert gpu_watcher(elsewhere, unknown, ()) is None
 
 
 def test_processes_of_a_job_are_those_of_its_group_and_below(tmp_path: Path) -> None:
@@ -236,7 +260,6 @@ def test_processes_of_a_job_are_those_of_its_group_and_below(tmp_path: Path) -> 
     group = Cgroup(version=2, memory=tmp_path, cpu=tmp_path)
 
     assert job_pids(group) == frozenset({1, 2, 3})
-    assert job_pids(None) is None
     assert job_pids(Cgroup(version=2, memory=tmp_path / "gone", cpu=tmp_path)) == frozenset()
 
 

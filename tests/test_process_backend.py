@@ -24,6 +24,7 @@ from runner.backends.process import Cache, ProcessBackend, cache_folder, connect
 from runner.backends.process_job import ProcessJob
 from runner.errors import BackendUnavailable, RunnerError
 from runner.model import BuildLimits, Environment, Image, Launch, Limits, Outcome
+from runner.telemetry.gpu import job_pids
 
 ROOMY = Limits(timeout_s=60, silence_s=60, memory_bytes=1024**3, processes=64)
 MIB = 1024**2
@@ -451,6 +452,31 @@ def test_memory_can_be_read_either_way(backend: ProcessBackend, environment: Env
     assert 64 * MIB <= held < 128 * MIB
     assert job.poll_memory() is None
     assert "RssAnon" in job.memory_method
+
+
+def test_the_processes_of_a_job_can_be_told_either_way(
+    backend: ProcessBackend, environment: Environment
+) -> None:
+    code = """
+import os, subprocess
+child = subprocess.Popen(["sleep", "60"])
+print(os.getpid(), child.pid, flush=True)
+child.wait()
+"""
+    job = backend.start(make_launch(environment, code))
+    piece = job.read(30)
+    assert piece is not None
+    own = frozenset(map(int, piece.data.split()))
+
+    def told() -> frozenset[int]:
+        group, found = job.cgroup, job.poll_pids()
+        assert (group is None) != (found is None)
+        return job_pids(group) if group is not None else found or frozenset()
+
+    wait_for(lambda: told() == own)
+    assert len(own) == 2
+    job.stop()
+    job.finish()
 
 
 def test_twenty_jobs_leave_no_descriptor_thread_zombie_or_folder(

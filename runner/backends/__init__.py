@@ -60,6 +60,9 @@ class Running(Protocol):
     def poll_memory(self) -> MemoryReading | None:
         """Read memory by slower means where there is no cgroup to be seen; else None."""
 
+    def poll_pids(self) -> frozenset[int] | None:
+        """Return its processes on this machine where there is no cgroup to be seen; else None."""
+
     @property
     def memory_method(self) -> str:
         """How ``poll_memory`` reads, in words."""

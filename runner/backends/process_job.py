@@ -185,6 +185,10 @@ class ProcessJob:
         held = process_tree.held_bytes(members)
         return MemoryReading(anonymous_bytes=held) if members else None
 
+    def poll_pids(self) -> frozenset[int] | None:
+        """Return the processes of the tree as last seen; None where there is a control group."""
+        return self._tree.known() if self._group is None else None
+
     def read(self, timeout_s: float) -> Output | None:
         """Return the next piece of output, or None after `timeout_s` seconds without one.
 

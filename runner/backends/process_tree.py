@@ -111,6 +111,11 @@ class Tree:
         with self._lock:
             return self._members()
 
+    def known(self) -> frozenset[int]:
+        """Return the pids of those who lived when last looked for; /proc is not read."""
+        with self._lock:
+            return frozenset(process.pid for process in self._known)
+
     def _members(self) -> dict[int, Stat]:
         everyone = snapshot()
         first = everyone.get(self._root.pid)

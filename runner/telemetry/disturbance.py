@@ -244,7 +244,7 @@ def _of_gpu(gpu: GpuUse, tolerance: Tolerance) -> list[str]:
         f"the GPU slowed itself down: {', '.join(reasons)}"
         if tolerance.throttled and reasons
         else "",
-        f"{gpu.others} other processes were on the GPU"
+        f"{gpu.others} other {'process' if gpu.others == 1 else 'processes'} computed on the GPU"
         if tolerance.shared_gpu and gpu.others
         else "",
     ]

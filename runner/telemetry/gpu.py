@@ -1,7 +1,7 @@
 """A job's GPU while it measures, sampled on the host: memory, energy, clocks, who else is there.
 
 Inside a container the driver shows no process but its own container's; processes are told
-apart here, where their numbers are the host's, by the job's control group.
+apart here, where their numbers are the host's, by the job's own.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ ENERGY_CAVEAT = (
 
 
 def gpu_watcher(
-    variables: Mapping[str, str], group: Cgroup | None, job_cores: tuple[int, ...]
+    variables: Mapping[str, str],
+    read_pids: Callable[[], frozenset[int] | None],
+    job_cores: tuple[int, ...],
 ) -> GpuWatcher | None:
-    """Return what looks at the GPU of a job with these variables; None for a job without one."""
+    """Return what looks at the GPUs of a job with these variables; None for a job without one."""
     if not variables.get("RUNNER_DEVICE", "").startswith("cuda"):
         return None
     library = nvml.connect()
     if library is None:
         return None
-    which = variables.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    found = nvml.gpu(library, which)
-    return None if found is None else GpuWatcher(found, lambda: job_pids(group), job_cores)
-
-
-def job_pids(group: Cgroup | None) -> frozenset[int] | None:
-    """Return the processes of a job's control group and those below; None if not to be seen."""
-    if group is None:
+    which = variables.get("CUDA_VISIBLE_DEVICES", "0").split(",")
+    first, *more = (nvml.gpu(library, name) for name in which)
+    if first is None:
         return None
+    peers = tuple(gpu for gpu in more if gpu is not None)
+    return GpuWatcher(first, read_pids, job_cores, peers)
+
+
+def job_pids(group: Cgroup) -> frozenset[int]:
+    """Return the processes of a job's control group and those below."""
     found: set[int] = set()
     try:
         for path in (group.memory / "cgroup.procs", *group.memory.glob("**/cgroup.procs")):
@@ -51,7 +54,9 @@ def job_pids(group: Cgroup | None) -> frozenset[int] | None:
 
 
 class GpuWatcher:
-    """Takes readings of one GPU in a thread of its own, and its counters at the edges.
+    """Takes readings of a job's GPU in a thread of its own, and its counters at the edges.
+
+    Of a job with several, the first is read; who else computes is looked for on all.
 
     Order of calls as for ``MemorySampler``.
     """
@@ -61,6 +66,7 @@ class GpuWatcher:
         gpu: Gpu,
         read_pids: Callable[[], frozenset[int] | None],
         job_cores: tuple[int, ...] = (),
+        peers: tuple[Gpu, ...] = (),
         *,
         interval_s: float = INTERVAL_S,
     ) -> None:
@@ -68,8 +74,10 @@ class GpuWatcher:
         self._gpu = gpu
         self._read_pids = read_pids
         self._job_cores = job_cores
+        self._peers = peers
         self._interval_s = interval_s
         self._readings: list[Reading] = []
+        self._on_peers: set[int] = set()
         self._job: set[int] = set()
         self._knows_job = True
         self._energy_j: list[float | None] = []
@@ -86,6 +94,7 @@ class GpuWatcher:
         """Mark that the job begins to measure; a second mark takes the place of the first."""
         self._energy_j = [self._gpu.energy_j()]
         self._readings.clear()
+        self._on_peers.clear()
         self._measuring.set()
 
     def end(self) -> None:
@@ -114,6 +123,7 @@ class GpuWatcher:
             self._gpu,
             tuple(self._readings),
             frozenset(self._job) if self._knows_job else None,
+            on_peers=frozenset(self._on_peers),
             energy_j=None if before is None or after is None else after - before,
             accounted_bytes=sum(known) if known else None,
             allocator_peak_bytes=allocator_peak_bytes,
@@ -128,6 +138,8 @@ class GpuWatcher:
             self._job.update(pids or ())
             if self._measuring.is_set():
                 self._readings.append(self._gpu.read())
+                for peer in self._peers:
+                    self._on_peers.update(found.pid for found in peer.processes() or ())
 
 
 def gpu_use(
@@ -135,6 +147,7 @@ def gpu_use(
     readings: tuple[Reading, ...],
     job: frozenset[int] | None,
     *,
+    on_peers: frozenset[int] = frozenset(),
     energy_j: float | None,
     accounted_bytes: int | None,
     allocator_peak_bytes: int | None,
@@ -144,6 +157,7 @@ def gpu_use(
 
     Args:
         job: the job's processes; None where they cannot be told from others.
+        on_peers: processes that were seen on the job's further GPUs.
         accounted_bytes: of the driver's accounting, over the job's processes.
     """
     facts = gpu.facts
@@ -168,7 +182,7 @@ def gpu_use(
         power_w=_mean(reading.power_w for reading in readings),
         temperature_c=_mean(reading.temperature_c for reading in readings),
         utilisation_share=_mean(reading.utilisation_share for reading in readings),
-        others=_others(readings, job),
+        others=_others(readings, on_peers, job),
         readings=len(readings),
         interval_s=interval_s,
     )
@@ -191,8 +205,11 @@ def _sampled_bytes(readings: tuple[Reading, ...], job: frozenset[int] | None) ->
     return max(sums, default=None) or None
 
 
-def _others(readings: tuple[Reading, ...], job: frozenset[int] | None) -> int | None:
-    told = [reading.processes for reading in readings if reading.processes is not None]
-    if job is None or not told:
+def _others(
+    readings: tuple[Reading, ...], on_peers: frozenset[int], job: frozenset[int] | None
+) -> int | None:
+    """Count who else computed; None where the job itself was not seen, as in another namespace."""
+    seen = {process.pid for reading in readings for process in reading.processes or ()}
+    if job is None or seen.isdisjoint(job):
         return None
-    return len({process.pid for processes in told for process in processes} - job)
+    return len((seen | on_peers) - job)

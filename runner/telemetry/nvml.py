@@ -142,15 +142,19 @@ class Gpu:
         bits = self._get("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:  # its name before driver 535
             bits = self._get("nvmlDeviceGetCurrentClocksThrottleReasons")
-        running = self._get("nvmlDeviceGetComputeRunningProcesses")
         return Reading(
             clock_hz=_scaled(self._get("nvmlDeviceGetClockInfo", SM_CLOCK), _MHZ),
             reasons=tuple(name for bit, name in REASONS.items() if (bits or 0) & bit),
             power_w=_scaled(self._get("nvmlDeviceGetPowerUsage"), 1e-3),
             temperature_c=self._get("nvmlDeviceGetTemperature", TEMPERATURE_OF_GPU),
             utilisation_share=None if rates is None else rates.gpu / 100,
-            processes=None if running is None else tuple(map(_process, running)),
+            processes=self.processes(),
         )
+
+    def processes(self) -> tuple[Process, ...] | None:
+        """Return who computes on the GPU now; None if the driver does not say."""
+        running = self._get("nvmlDeviceGetComputeRunningProcesses")
+        return None if running is None else tuple(map(_process, running))
 
     def energy_j(self) -> float | None:
         """Return the energy that the GPU has used since its driver was loaded."""
