@@ -140,12 +140,9 @@ def _one(
         return execute.unprepared(job, made, backend)
     with field.pool.taken(int(job.cell.parameters.get("gpus", 1))) as slots:
         placed = place(job, slots)
-
-        def say(words: str) -> None:
-            setting.observer.building(job.cell.image, words)
-
+        say, cancelled = setting.observer.told, setting.cancelled.is_set
         try:
-            with gpus.held(placed.gpus, field.locks, say, setting.cancelled.is_set):
+            with gpus.held(placed.gpus, field.locks, say, cancelled):
                 users = [words for uuid in placed.gpus for words in field.users(uuid)]
                 if users and setting.tolerance.shared_gpu:
                     reason = f"before it began, {'; '.join(users)}"

@@ -44,7 +44,7 @@ class Observer(Protocol):
         """One line of an image's build."""
 
     def told(self, words: str) -> None:
-        """What the user should know beforehand."""
+        """What the user should know beforehand, or waits for."""
 
     def built(self, image: str, problem: PrepareError | None, seconds: float) -> None:
         """An image is ready, or why it is not."""

@@ -9,6 +9,8 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -312,3 +314,17 @@ def test_a_gpu_in_use_by_another_disturbs_and_is_tried_again(tmp_path: Path) -> 
     assert [record.status for record in stored] == [Status.DISTURBED] * 3
     assert stored[0].reason == "before it began, process 7 computed on GPU-0"
     assert stored[0].cores == (0,)
+
+
+def test_that_a_gpu_is_waited_for_is_told(tmp_path: Path) -> None:
+    setting, stored = make_setting()
+    setting.cancelled.set()
+    prepared = {make_cell().image: make_environment()}
+
+    with gpus.held(("GPU-0",), tmp_path, lambda _: None):
+        abreast.measure(jobs()[:1], prepared, setting, field(tmp_path, (), {}))
+
+    told = cast("Mock", setting.observer.told)
+    lock = tmp_path / "runner-gpu-GPU-0.lock"
+    told.assert_called_once_with(f"waiting for another runner's job on GPU-0 (it holds {lock})")
+    assert [record.reason for record in stored] == ["interrupted by the user"]
