@@ -145,7 +145,7 @@ def guest() -> Iterator[int]:
 
 def test_a_gpu_that_has_what_the_suite_asks_for_is_taken(project: Project) -> None:
     asked = f"{{memory_gib: {project.memory_gib}, architectures: [sm_{project.architecture}]}}"
-    project.ask(asked)
+    project.ask(asked, steps=2000)
 
     _, record = project.run()
 
