@@ -37,7 +37,7 @@ SHARED = ("cell", "sampling", "limits", "cores", "environment", "command", "vari
 IN_TABLES = (
     *("schema", "cell", "launch", "backend", "status", "reason", "started_at", "wall_s", "cores"),
     *("seed", "identity", "environment", "hello", "phases", "samples", "losses", "checks"),
-    *("memory", "communication"),
+    *("memory", "gpu", "communication"),
 )
 # Images are held against each other by one launch each.
 FIRST = ("losses", "checks")

@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from runner.model import MemoryUse, Peak, Sampling, Status
+from runner.model import GpuMemory, GpuUse, MemoryUse, Peak, Sampling, Status
 from runner.report import formats, table
 from runner.report.table import COLUMNS
 from tests.makers import make_cell, make_record, make_run, make_samples
@@ -156,3 +157,28 @@ def test_a_row_among_many_is_the_row_alone() -> None:
 
 def test_no_cells_are_no_rows() -> None:
     assert table.rows([], Sampling()) == []
+
+
+def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -> None:
+    cell = replace(GOOD, device="cuda")
+    gpu = GpuUse(
+        uuid="GPU-0",
+        memory=(
+            GpuMemory(peak_bytes=90 * 2**20, method="allocator"),
+            GpuMemory(peak_bytes=300 * 2**20, method="sampling", interval_s=0.1),
+        ),
+    )
+    host = {"cpu_model": "Test CPU", "gpus": [{"name": "NVIDIA H100"}]}
+    run = make_run((cell,), host=host)
+
+    made = table.build(run, [make_record(cell, gpu=gpu)])
+    without = table.build(make_run((GOOD,), host=host), [make_record(GOOD)])
+    unseen = table.build(run, [make_record(cell)])
+
+    assert made.rows[0].numbers["gpu_memory_peak_mib"] == 300
+    assert made.subtitle.endswith("NVIDIA H100")
+    assert "GPU memory (MiB)" in formats.markdown(made)
+    assert any(remark.startswith("GPU memory: what the driver lists") for remark in made.remarks)
+    assert "GPU" not in formats.markdown(without)
+    assert "gpu_memory_peak_mib" not in formats.csv(without)
+    assert ",not seen," in formats.csv(unseen)

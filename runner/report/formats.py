@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.model import Status
 from runner.report.logs import readable
-from runner.report.table import COLUMNS, Column, Row, Table
+from runner.report.table import Column, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def rich_table(table: Table, width: int) -> RichTable:
     needs = [min(most, need) for need in _needs(labels, head)]
     counts = [f"{row.launches}/{row.asked}" for row in table.rows]
     room = width - _EDGES - sum(needs) - _GAP * len(head) - max(map(len, counts), default=1)
-    boxes = {column: [shown(row, column) for row in table.rows] for column in COLUMNS}
+    boxes = {column: [shown(row, column) for row in table.rows] for column in table.columns}
     widths = {column: _width(_words(texts), column.title) for column, texts in boxes.items()}
     columns = _fitting(widths, room)
     # What is left goes to the last label: a variant may be long.
@@ -96,7 +96,14 @@ def rich_table(table: Table, width: int) -> RichTable:
 
 
 _EDGES, _GAP = 2, 3
-_FIRST = ("median_ms", "images_per_s", "interval_percent", "cold_start_s", "memory_peak_mib")
+_FIRST = (
+    "median_ms",
+    "images_per_s",
+    "interval_percent",
+    "cold_start_s",
+    "gpu_memory_peak_mib",
+    "memory_peak_mib",
+)
 
 
 def _fitting(widths: Mapping[Column, int], room: int) -> list[Column]:
@@ -108,7 +115,7 @@ def _fitting(widths: Mapping[Column, int], room: int) -> list[Column]:
         if room < 0 and kept:
             break
         kept.append(column)
-    return [column for column in COLUMNS if column in kept]
+    return [column for column in widths if column in kept]
 
 
 def _needs(labels: list[list[str]], head: list[str]) -> list[int]:
@@ -127,13 +134,13 @@ def _width(words: set[str], title: str) -> int:
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, with its remarks and the reasons of what is missing."""
-    head = [*_head(table), *(column.title for column in COLUMNS), "launches"]
+    head = [*_head(table), *(column.title for column in table.columns), "launches"]
     left = len(_head(table))
     lines = [f"**{_escape(table.title)}**", "", _escape(table.subtitle), ""]
     lines.append(_bar(head))
     lines.append(_bar([":---"] * left + ["---:"] * (len(head) - left)))
     for row in table.rows:
-        boxes = [shown(row, column) for column in COLUMNS]
+        boxes = [shown(row, column) for column in table.columns]
         lines.append(_bar([*_label(row, head[:left]), *boxes, f"{row.launches}/{row.asked}"]))
     below = [f"- {_escape(line)}" for line in (*notes(table), *table.remarks)]
     return "\n".join([*lines, "", *below]).rstrip() + f"\n{scaling(table)}"
@@ -160,10 +167,10 @@ def frame(table: Table) -> pd.DataFrame:
     """Return the table as a pandas frame: one row a cell, full digits, status and reason."""
     import pandas as pd  # half a second to import, and needed by two formats only
 
-    return pd.DataFrame([_flat(row) for row in table.rows])
+    return pd.DataFrame([_flat(row, table.columns) for row in table.rows])
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, columns: Iterable[Column]) -> dict[str, Any]:
     cell, times = row.cell, row.estimate
     return {
         "suite": cell.suite,
@@ -175,7 +182,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "reason": row.reason,
         "launches": row.launches,
         "asked": row.asked,
-        **row.numbers,
+        **{column.key: row.numbers[column.key] for column in columns},
         "low_ms": None if times is None or times.low is None else times.low * 1e3,
         "high_ms": None if times is None or times.high is None else times.high * 1e3,
         "interval_method": "" if times is None else times.method,
@@ -184,8 +191,10 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def csv(table: Table) -> str:
-    """Return comma-separated values with a header; a missing number is its status."""
+    """Return comma-separated values with a header; a missing number is the reason or status."""
     made = frame(table).astype(object)
+    for key in (column.key for column in table.columns):
+        made[key] = [row.missing.get(key, row.numbers[key]) for row in table.rows]
     for column in made.columns:
         made[column] = made[column].where(made[column].notna(), made["status"])
     return str(made.to_csv(index=False, lineterminator="\n"))
@@ -194,7 +203,7 @@ def csv(table: Table) -> str:
 def as_json(table: Table) -> str:
     """Return one JSON object: title, subtitle, remarks, rows with parameters and phases."""
     rows = [
-        _flat(row) | {"parameters": row.cell.parameters, "phases_s": row.phases_s}
+        _flat(row, table.columns) | {"parameters": row.cell.parameters, "phases_s": row.phases_s}
         for row in table.rows
     ]
     whole = {

@@ -12,10 +12,11 @@ from runner.model import Record, Run, Status
 from runner.report import words
 from runner.report.formats import scaling, shown
 from runner.report.logs import Log, Logs
+from runner.report.machine import cpu_name, gpu_names
 from runner.report.parts import Part, parts
 from runner.report.reproduced import Reproduced
 from runner.report.source import Source, anchor
-from runner.report.table import COLUMNS, Column, Row
+from runner.report.table import Column, Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +92,7 @@ def page(source: Source, folder: Path | None, published: Reproduced | None = Non
     cells = tuple(_cell(source, row, logs) for row in source.table.rows)
     return Page(
         source=source,
-        columns=COLUMNS,
+        columns=source.table.columns,
         cells=cells,
         facts=tuple(_run_facts(source)),
         launching=tuple(_launching(source.run)),
@@ -128,20 +129,6 @@ def _launching(run: Run) -> Iterator[Fact]:
     yield Fact(name="order of jobs", text=f"rounds shuffled by the seed {run.order_seed}")
 
 
-def cpu_name(run: Run) -> str:
-    """Return the machine's processor, as its kernel names it."""
-    return str(run.host.get("cpu_model") or "unknown CPU")
-
-
-def gpu_names(run: Run) -> list[str]:
-    """Return the machine's GPUs as their driver names them, equal ones counted; often none."""
-    found = run.host.get("gpus")
-    devices = found if isinstance(found, list | tuple) else ()
-    names = [str(one["name"]) for one in devices if isinstance(one, dict) and "name" in one]
-    counts = {name: names.count(name) for name in dict.fromkeys(names)}
-    return [name if count == 1 else f"{count} x {name}" for name, count in counts.items()]
-
-
 def _machine(run: Run) -> Iterator[Fact]:
     yield Fact(name="fingerprint", text=run.fingerprint)
     for kind, facts in (("", run.host), ("engine: ", run.engine)):
@@ -160,7 +147,10 @@ def _flat(value: object) -> str:
 
 def _cell(source: Source, row: Row, logs: Logs) -> CellView:
     cell = row.cell
-    boxes = tuple(Box(text=shown(row, column), value=row.numbers[column.key]) for column in COLUMNS)
+    boxes = tuple(
+        Box(text=shown(row, column), value=row.numbers[column.key])
+        for column in source.table.columns
+    )
     records = source.records.get(cell.label, ())
     return CellView(
         row=row,

@@ -53,4 +53,20 @@ def of_records(records: Sequence[Record]) -> list[str]:
     methods = sorted({record.memory.method for record in records if record.memory is not None})
     if methods:
         remarks.append(f"memory: {'; '.join(methods)}, while measuring")
+    remarks += _of_gpu_memory(records)
     return remarks
+
+
+_GPU_MEMORY = {
+    "sampling": "what the driver lists for the job's processes, read from outside while measuring",
+    "accounting": "the driver's high-water mark of the whole job",
+    "allocator": "the framework's word of its own pool",
+}
+
+
+def _of_gpu_memory(records: Sequence[Record]) -> list[str]:
+    """Say how the peaks of GPU memory were come by."""
+    peaks = (record.gpu.memory_peak for record in records if record.gpu is not None)
+    methods = sorted({peak.method for peak in peaks if peak is not None})
+    told = "; ".join(_GPU_MEMORY[method] for method in methods)
+    return [f"GPU memory: {told}"] if told else []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from runner import agreement, cells, scaling
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
+from runner.report.machine import cpu_name, gpu_names
 from runner.report.remarks import of_left_out, of_peak, of_records
 from runner.scaling import Scaled
 from runner.stats.estimate import Estimate, estimate_all, rate
@@ -27,11 +28,13 @@ class Column:
         key: name for machines, with its unit.
         title: name for people.
         digits: significant digits that people are shown; machines get them all.
+        of_gpus: stands only in tables of jobs on GPUs.
     """
 
     key: str
     title: str
     digits: int = 3
+    of_gpus: bool = False
 
 
 COLUMNS = (
@@ -42,6 +45,7 @@ COLUMNS = (
     Column(key="within_launch_percent", title="within (%)", digits=2),
     Column(key="cold_start_s", title="cold start (s)"),
     Column(key="memory_peak_mib", title="peak memory (MiB)", digits=4),
+    Column(key="gpu_memory_peak_mib", title="GPU memory (MiB)", digits=4, of_gpus=True),
     Column(key="gflops", title="GFLOP/s"),
     Column(key="peak_percent", title="of peak (%)", digits=2),
 )
@@ -96,6 +100,12 @@ class Table:
     remarks: tuple[str, ...]
     scaled: tuple[Scaled, ...] = ()
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that have a meaning for these rows."""
+        on_gpus = any(row.cell.device != "cpu" for row in self.rows)
+        return tuple(column for column in COLUMNS if on_gpus or not column.of_gpus)
+
 
 def build(run: Run, records: Sequence[Record]) -> Table:
     """Make the table of one run. Records of other backends are refused.
@@ -117,13 +127,13 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
     measured = [(cell, own.get(cell.label, [])) for cell in run.cells]
     counted = [record for found in own.values() for record in found]
     first = [record for found in own.values() for record in cells.good(found)[:1]]
-    host = run.host
-    machine = f"{host.get('cpu_model') or 'unknown CPU'}, {_cores(counted)} cores a job"
+    on_gpus = any(cell.device != "cpu" for cell in run.cells)
+    machine = [f"{cpu_name(run)}, {_cores(counted)} cores a job", *(gpu_names(run) * on_gpus)]
     return Table(
         title=f"{run.suite}: {run.title}",
         subtitle=(
             f"backend {run.backend}, profile {run.profile}: {_asked(run.sampling)} of "
-            f"{run.sampling.measure_steps} steps; {machine}"
+            f"{run.sampling.measure_steps} steps; {', '.join(machine)}"
         ),
         rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
@@ -267,6 +277,7 @@ def _numbers(
         "within_launch_percent": _percent(times.within_cv),
         "cold_start_s": _median_of(good, cold_start_s),
         "memory_peak_mib": _memory(good),
+        "gpu_memory_peak_mib": _gpu_memory(good),
         **_speeds(good[0].cell, images.value, peak),
     }
     why = {
@@ -275,6 +286,7 @@ def _numbers(
         "within_launch_percent": "one step",
         "cold_start_s": "no phases",
         "memory_peak_mib": "not seen",
+        "gpu_memory_peak_mib": "not seen",
         "gflops": "not counted",
         "peak_percent": "not measured",
     }
@@ -307,6 +319,12 @@ def cold_start_s(record: Record) -> float | None:
 def _memory(records: Sequence[Record]) -> float | None:
     uses: list[MemoryUse] = [r.memory for r in records if r.memory is not None]
     return statistics.median(use.peak_bytes for use in uses) / _MIB if uses else None
+
+
+def _gpu_memory(records: Sequence[Record]) -> float | None:
+    peaks = [record.gpu.memory_peak for record in records if record.gpu is not None]
+    known = [peak.peak_bytes for peak in peaks if peak is not None]
+    return statistics.median(known) / _MIB if known else None
 
 
 def _median_of(records: Sequence[Record], value: Callable[[Record], float | None]) -> float | None:

@@ -39,6 +39,8 @@ COLUMNS: dict[str, str] = {
     "making data, building, compiling. Median over launches.",
     "memory_peak_mib": "Largest anonymous and shared memory of the whole job while it measured, "
     "read from outside. Median over launches.",
+    "gpu_memory_peak_mib": "Largest memory of its (first) GPU that the job held while it measured; "
+    "the remarks say how it was read. Median over launches.",
     "gflops": "Arithmetic that the network needs for a step, counted from its layers, over the "
     "median time. What a framework does beside that is not counted.",
     "peak_percent": "That arithmetic as a share of the most that this machine was seen to do.",
