@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from runner.model import Cell, Record, Status
+from runner.model import Cell, GpuMemory, Record, Status
 from runner.stats.steady import SteadyParts, find_all_steady_parts
 
 
@@ -59,3 +59,12 @@ def why(records: Sequence[Record]) -> tuple[Status, str]:
     statuses = [record.status for record in records]
     latest = max(records, key=lambda record: (statuses.count(record.status), record.started_at))
     return latest.status, latest.reason
+
+
+def gpu_memory(records: Sequence[Record]) -> list[GpuMemory]:
+    """Return the peaks of GPU memory of some launches, by one way for all: that which says most."""
+    known = [peak for record in records if record.gpu is not None for peak in record.gpu.memory]
+    for method in ("sampling", "accounting", "allocator"):
+        if found := [peak for peak in known if peak.method == method]:
+            return found
+    return []

@@ -669,13 +669,6 @@ class GpuUse:
     readings: int = 0
     interval_s: float = 0.0
 
-    @property
-    def memory_peak(self) -> GpuMemory | None:
-        """The peak that says most: while measuring, else the driver's, else the framework's."""
-        by_method = {found.method: found for found in self.memory}
-        methods = ("sampling", "accounting", "allocator")
-        return next((by_method[method] for method in methods if method in by_method), None)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentFacts:

@@ -197,6 +197,21 @@ def test_a_driver_that_names_processes_by_other_numbers_tells_nothing_of_others(
     assert use.others is None
 
 
+def test_a_job_that_measures_between_two_readings_is_read_at_its_end() -> None:
+    watcher = GpuWatcher(Gpu(FakeBinding(), object()), lambda: frozenset({JOB}), interval_s=60)
+    watcher.start()
+    while not watcher._job:
+        time.sleep(0.002)
+    watcher.begin()
+    watcher.end()
+    watcher.stop()
+    use = watcher.result()
+
+    assert use is not None
+    assert (use.readings, use.others) == (1, 0)
+    assert "sampling" in {memory.method for memory in use.memory}
+
+
 def test_strangers_are_looked_for_on_every_gpu_of_a_job() -> None:
     first, second = Gpu(FakeBinding(), object()), Gpu(FakeBinding(stranger=True), object())
     watcher = GpuWatcher(first, lambda: frozenset({JOB}), (), (second,), interval_s=0.002)

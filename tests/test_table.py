@@ -170,8 +170,9 @@ def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -
     )
     host = {"cpu_model": "Test CPU", "gpus": [{"name": "NVIDIA H100"}]}
     run = make_run((cell,), host=host)
+    unsampled = replace(gpu, memory=gpu.memory[:1])
 
-    made = table.build(run, [make_record(cell, gpu=gpu)])
+    made = table.build(run, [make_record(cell, gpu=gpu), make_record(cell, 1, gpu=unsampled)])
     without = table.build(make_run((GOOD,), host=host), [make_record(GOOD)])
     unseen = table.build(run, [make_record(cell)])
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from runner.model import Peak, Record
+from runner.model import GpuMemory, Peak, Record
 
 # People tell images apart by twelve digits; the record has them all.
 _SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
@@ -53,7 +53,6 @@ def of_records(records: Sequence[Record]) -> list[str]:
     methods = sorted({record.memory.method for record in records if record.memory is not None})
     if methods:
         remarks.append(f"memory: {'; '.join(methods)}, while measuring")
-    remarks += _of_gpu_memory(records)
     return remarks
 
 
@@ -64,9 +63,8 @@ _GPU_MEMORY = {
 }
 
 
-def _of_gpu_memory(records: Sequence[Record]) -> list[str]:
-    """Say how the peaks of GPU memory were come by."""
-    peaks = (record.gpu.memory_peak for record in records if record.gpu is not None)
-    methods = sorted({peak.method for peak in peaks if peak is not None})
+def of_gpu_memory(peaks: Iterable[Sequence[GpuMemory]]) -> list[str]:
+    """Say how each cell's peaks of GPU memory were come by."""
+    methods = sorted({peak.method for found in peaks for peak in found})
     told = "; ".join(_GPU_MEMORY[method] for method in methods)
     return [f"GPU memory: {told}"] if told else []

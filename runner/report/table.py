@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runner import agreement, cells, scaling
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
 from runner.report.machine import cpu_name, gpu_names
-from runner.report.remarks import of_left_out, of_peak, of_records
+from runner.report.remarks import of_gpu_memory, of_left_out, of_peak, of_records
 from runner.scaling import Scaled
 from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
@@ -138,6 +138,7 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
         rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
             *of_records(counted),
+            *of_gpu_memory([cells.gpu_memory(cells.good(found)) for found in own.values()]),
             *(found.text for found in agreement.check(first)),
             *of_peak(run.peak),
             *of_left_out(len(every) - len(counted)),
@@ -322,9 +323,8 @@ def _memory(records: Sequence[Record]) -> float | None:
 
 
 def _gpu_memory(records: Sequence[Record]) -> float | None:
-    peaks = [record.gpu.memory_peak for record in records if record.gpu is not None]
-    known = [peak.peak_bytes for peak in peaks if peak is not None]
-    return statistics.median(known) / _MIB if known else None
+    peaks = cells.gpu_memory(records)
+    return statistics.median(peak.peak_bytes for peak in peaks) / _MIB if peaks else None
 
 
 def _median_of(records: Sequence[Record], value: Callable[[Record], float | None]) -> float | None:

@@ -101,6 +101,8 @@ class GpuWatcher:
         """Mark that the job has measured; the driver forgets a process soon after its end."""
         self._measuring.clear()
         self._energy_j.append(self._gpu.energy_j())
+        if not self._readings:  # it was over between two: the job still holds its memory
+            self._read()
         self._accounted = [self._gpu.accounted_bytes(pid) for pid in sorted(self._job)]
 
     def stop(self) -> None:
@@ -137,9 +139,12 @@ class GpuWatcher:
             self._knows_job = self._knows_job and pids is not None
             self._job.update(pids or ())
             if self._measuring.is_set():
-                self._readings.append(self._gpu.read())
-                for peer in self._peers:
-                    self._on_peers.update(found.pid for found in peer.processes() or ())
+                self._read()
+
+    def _read(self) -> None:
+        self._readings.append(self._gpu.read())
+        for peer in self._peers:
+            self._on_peers.update(found.pid for found in peer.processes() or ())
 
 
 def gpu_use(
