@@ -54,6 +54,7 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(tab: Watched, report
     page = tab.open(report)
     for cell in page.locator("section.cell > details > summary").all():
         cell.click()
+    expect(page.locator("section.cell > details:not([open])")).to_have_count(0)
     tab.draw_all()
 
     assert tab.requests == [report]
