@@ -159,6 +159,10 @@ def test_no_cells_are_no_rows() -> None:
     assert table.rows([], Sampling()) == []
 
 
+def gpu_facts(uuid: str) -> dict[str, str]:
+    return {"name": "NVIDIA H100", "uuid": uuid}
+
+
 def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -> None:
     cell = replace(GOOD, device="cuda")
     gpu = GpuUse(
@@ -168,7 +172,7 @@ def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -
             GpuMemory(peak_bytes=300 * 2**20, method="sampling", interval_s=0.1),
         ),
     )
-    host = {"cpu_model": "Test CPU", "gpus": [{"name": "NVIDIA H100"}]}
+    host = {"cpu_model": "Test CPU", "gpus": [gpu_facts("GPU-0"), gpu_facts("GPU-1")]}
     run = make_run((cell,), host=host)
     unsampled = replace(gpu, memory=gpu.memory[:1])
 
@@ -177,7 +181,8 @@ def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -
     unseen = table.build(run, [make_record(cell)])
 
     assert made.rows[0].numbers["gpu_memory_peak_mib"] == 300
-    assert made.subtitle.endswith("NVIDIA H100")
+    assert made.subtitle.endswith("cores a job, NVIDIA H100")
+    assert unseen.subtitle.endswith("2 x NVIDIA H100")
     assert "GPU memory (MiB)" in formats.markdown(made)
     assert any(remark.startswith("GPU memory: what the driver lists") for remark in made.remarks)
     assert "GPU" not in formats.markdown(without)

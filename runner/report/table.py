@@ -128,12 +128,14 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
     counted = [record for found in own.values() for record in found]
     first = [record for found in own.values() for record in cells.good(found)[:1]]
     on_gpus = any(cell.device != "cpu" for cell in run.cells)
-    machine = [f"{cpu_name(run)}, {_cores(counted)} cores a job", *(gpu_names(run) * on_gpus)]
+    used = {record.gpu.uuid for record in counted if record.gpu is not None}
+    gpus = gpu_names(run, used) if on_gpus else []
+    machine = ", ".join([f"{cpu_name(run)}, {_cores(counted)} cores a job", *gpus])
     return Table(
         title=f"{run.suite}: {run.title}",
         subtitle=(
             f"backend {run.backend}, profile {run.profile}: {_asked(run.sampling)} of "
-            f"{run.sampling.measure_steps} steps; {', '.join(machine)}"
+            f"{run.sampling.measure_steps} steps; {machine}"
         ),
         rows=tuple(rows(measured, run.sampling, run.peak)),
         remarks=(
