@@ -188,3 +188,37 @@ def test_a_run_on_gpus_names_them_and_shows_the_memory_that_a_job_held_there() -
     assert "GPU" not in formats.markdown(without)
     assert "gpu_memory_peak_mib" not in formats.csv(without)
     assert ",not seen," in formats.csv(unseen)
+
+
+def refused(number: int) -> table.Row:
+    cell = replace(
+        make_cell("keras-1.2.2-tensorflow-1.0.0"),
+        variant=f"as-published,layout=channels_first,batch_norm=keras-mode-{number}",
+    )
+    reason = "code up to 6.x" if number else "something else"
+    record = make_record(cell, status=Status.UNSUPPORTED_DEVICE, reason=reason)
+    return table.row(cell, [record], Sampling(launches=3))
+
+
+def test_a_reason_that_rows_share_is_told_once_with_how_many() -> None:
+    rows = tuple(map(refused, (1, 0, 2)))
+
+    lines = formats.notes(table.Table(title="", subtitle="", rows=rows, remarks=()))
+
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{rows[0].cell.label} and 1 more: unsupported-device: ")
+    assert lines[1] == f"{rows[1].cell.label}: unsupported-device: something else"
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 200])
+def test_long_names_give_way_to_statuses_and_counts(width: int) -> None:
+    rows = (refused(1),)
+    made = table.Table(title="", subtitle="", rows=rows, remarks=())
+    text = io.StringIO()
+    console = Console(width=width, file=text)
+
+    console.print(formats.rich_table(made, width))
+
+    shown = text.getvalue()
+    assert "unsupported-device " in shown
+    assert "0/3" in shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.model import Status
@@ -33,12 +33,18 @@ def significant(value: float, digits: int) -> str:
 
 
 def notes(table: Table) -> list[str]:
-    """Return a line for each row that is not whole: its label, status and reason."""
-    return [
-        f"{row.cell.label}: {'' if row.status is Status.OK else row.status + ': '}{row.reason}"
-        for row in table.rows
-        if row.reason
-    ]
+    """Return a line for each reason why a row is not whole: the first such row, how many more."""
+    labels: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.reason:
+            said = row.reason if row.status is Status.OK else f"{row.status}: {row.reason}"
+            labels.setdefault(said, []).append(row.cell.label)
+    return [f"{_and_more(own)}: {said}" for said, own in labels.items()]
+
+
+def _and_more(labels: Sequence[str]) -> str:
+    more = len(labels) - 1
+    return f"{labels[0]} and {more} more" if more else labels[0]
 
 
 def _variants(table: Table) -> bool:
@@ -73,6 +79,7 @@ def rich_table(table: Table, width: int) -> RichTable:
     boxes = {column: [shown(row, column) for row in table.rows] for column in table.columns}
     widths = {column: _width(_words(texts), column.title) for column, texts in boxes.items()}
     columns = _fitting(widths, room)
+    needs = _narrowed(needs, widths[columns[0]] + _GAP - room if len(columns) == 1 else 0)
     # What is left goes to the last label: a variant may be long.
     spare = room - sum(widths[column] + _GAP for column in columns)
     longest = max((len(label[-1]) for label in labels), default=0)
@@ -116,6 +123,14 @@ def _fitting(widths: Mapping[Column, int], room: int) -> list[Column]:
             break
         kept.append(column)
     return [column for column in widths if column in kept]
+
+
+def _narrowed(widths: list[int], excess: int) -> list[int]:
+    """Take what is too much from the widest, one character after another."""
+    made = list(widths)
+    for _ in range(min(excess, sum(made) - len(made))):
+        made[made.index(max(made))] -= 1
+    return made
 
 
 def _needs(labels: list[list[str]], head: list[str]) -> list[int]:

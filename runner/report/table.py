@@ -130,7 +130,9 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
     on_gpus = any(cell.device != "cpu" for cell in run.cells)
     used = {record.gpu.uuid for record in counted if record.gpu is not None}
     gpus = gpu_names(run, used) if on_gpus else []
-    machine = ", ".join([f"{cpu_name(run)}, {_cores(counted)} cores a job", *gpus])
+    cores = _cores(counted)
+    each = [f"{cores} cores a job"] if cores else []  # none where nothing was launched
+    machine = ", ".join([cpu_name(run), *each, *gpus])
     return Table(
         title=f"{run.suite}: {run.title}",
         subtitle=(
