@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ suites:
       cifar10-cnn: {{}}
 {gpu}"""
 
-# Holds a context on the first GPU, without any framework, until its standard input closes.
+# Holds a context on the GPU that it sees, without any framework, until its standard input closes.
 GUEST = """
 import ctypes, sys
 cuda = ctypes.CDLL("libcuda.so.1")
@@ -131,10 +132,13 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
 
 
 @contextlib.contextmanager
-def guest() -> Iterator[int]:
-    """Have another program on the GPU; its pid."""
+def guest(uuid: str) -> Iterator[int]:
+    """Have another program on a GPU; its pid."""
     held = subprocess.Popen(
-        [sys.executable, "-c", GUEST], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", GUEST],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": uuid},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     with held:
         assert held.stdout is not None
@@ -205,7 +209,7 @@ def test_what_the_driver_must_compile_is_told_before_building_and_recorded(
 
 
 def test_another_program_on_the_gpu_is_seen_before_a_job(project: Project) -> None:
-    with guest() as pid:
+    with guest(project.gpu.uuid) as pid:
         _, record = project.run()
 
     assert record.status is Status.DISTURBED
@@ -219,7 +223,7 @@ def test_another_program_that_comes_while_a_job_measures_is_seen(project: Projec
         while not gpus.users(LIBRARY, project.gpu.uuid):
             assert running.poll() is None
             time.sleep(0.1)
-        with guest():
+        with guest(project.gpu.uuid):
             said, _ = running.communicate()
     [record] = project.records()
     print(said)
