@@ -90,7 +90,7 @@ def _affinity(library: Library, handle: object, root: Path) -> frozenset[int]:
 def users(library: Library, uuid: str) -> tuple[str, ...]:
     """Return in words each process that computes on a GPU now."""
     handle = nvml.asked(lambda: library.nvmlDeviceGetHandleByUUID(uuid))
-    running = nvml.asked(lambda: library.nvmlDeviceGetComputeRunningProcesses(handle))
+    running = nvml.processes(library, handle)
     return tuple(f"process {found.pid} computed on {uuid}" for found in running or ())
 
 

@@ -102,7 +102,7 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
         )
         repeats: Counter[str] = Counter()
         identities = _identities(planned, prepared, backend.name, fingerprint)
-        problems = _problems(planned, prepared, {} if field is None else field.refused)
+        problems = _problems(planned, prepared, refused)
         todo = _untold(_remaining(planned.jobs, identities, old), problems, old)
         measure = execute.measure
         if field is not None:

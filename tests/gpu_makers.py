@@ -1,15 +1,32 @@
-"""What tests of jobs on GPUs share: a setting without a backend, which nothing may start on."""
+"""What tests of jobs on GPUs share: a setting that nothing may start on, and when to skip."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import create_autospec
 
-from runner.backends import Backend
+import pytest
+
+from runner.backends import Backend, PrepareError
+from runner.errors import BackendUnavailable
 from runner.execute import Observer, Setting
 from runner.model import Environment, Record
 
 from .makers import make_image
+from .test_frameworks import required
+
+
+@contextlib.contextmanager
+def skipping_where_it_is_not(backend: str) -> Iterator[None]:
+    """Skip where a backend or an image on it is not there; fail where `gpu` is required."""
+    try:
+        yield
+    except (BackendUnavailable, PrepareError) as error:
+        if required("gpu"):
+            raise
+        pytest.skip(f"{backend}: {error}")
 
 
 def make_setting() -> tuple[Setting, list[Record]]:

@@ -16,17 +16,16 @@ from pathlib import Path
 import pytest
 
 from runner import gpus
-from runner.backends import Backend, PrepareError, connect
+from runner.backends import Backend, connect
 from runner.backends.process import ProcessBackend
 from runner.config import load_images
 from runner.contract import variables
-from runner.errors import BackendUnavailable
 from runner.model import BuildLimits, Cell, Environment, Job, Launch, Limits, Sampling, Status
 from runner.telemetry import nvml
 from runner.verdict import Verdict, judge
 from runner.watching import watch
 from runner.workloads import WORKLOADS
-from tests.test_frameworks import required
+from tests.gpu_makers import skipping_where_it_is_not
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "pytorch-2.11.0"
@@ -108,14 +107,10 @@ class Ground:
 @pytest.fixture(scope="module", params=["process", "docker"])
 def ground(request: pytest.FixtureRequest) -> Ground:
     assert LIBRARY is not None
-    try:
+    with skipping_where_it_is_not(request.param):
         backend = connect(request.param, ROOT, ())
         image = load_images(ROOT)[IMAGE]
         environment = backend.prepare(image, BuildLimits(), lambda line: None)
-    except (BackendUnavailable, PrepareError) as error:
-        if required("gpu"):
-            raise
-        pytest.skip(f"{request.param}: {error}")
     scripts = ""
     if isinstance(backend, ProcessBackend):
         scripts = str(backend._cache.scripts / environment.scripts_sha256 / "scripts")

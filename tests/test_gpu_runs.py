@@ -24,10 +24,9 @@ import pytest
 
 from runner import gpus, store
 from runner.backends import connect
-from runner.errors import BackendUnavailable
 from runner.model import Record, Status
 from runner.telemetry import nvml
-from tests.test_frameworks import required
+from tests.gpu_makers import skipping_where_it_is_not
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "pytorch-2.11.0"
@@ -118,12 +117,8 @@ class Project:
 @pytest.fixture(params=["process", "docker"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     assert LIBRARY is not None
-    try:
+    with skipping_where_it_is_not(request.param):
         connect(request.param, ROOT, ())
-    except BackendUnavailable as error:
-        if required("gpu"):
-            raise
-        pytest.skip(f"{request.param}: {error}")
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copytree(ROOT / "images" / IMAGE, tmp_path / "images" / IMAGE)
     made = Project(root=tmp_path, backend=request.param, gpu=gpus.read(LIBRARY)[0])

@@ -79,9 +79,9 @@ def rich_table(table: Table, width: int) -> RichTable:
     boxes = {column: [shown(row, column) for row in table.rows] for column in table.columns}
     widths = {column: _width(_words(texts), column.title) for column, texts in boxes.items()}
     columns = _fitting(widths, room)
-    needs = _narrowed(needs, widths[columns[0]] + _GAP - room if len(columns) == 1 else 0)
-    # What is left goes to the last label: a variant may be long.
     spare = room - sum(widths[column] + _GAP for column in columns)
+    needs = _narrowed(needs, -spare)
+    # What is left goes to the last label: a variant may be long.
     longest = max((len(label[-1]) for label in labels), default=0)
     needs[-1] = max(needs[-1], min(longest, needs[-1] + spare))
     made = RichTable(
@@ -126,7 +126,7 @@ def _fitting(widths: Mapping[Column, int], room: int) -> list[Column]:
 
 
 def _narrowed(widths: list[int], excess: int) -> list[int]:
-    """Take what is too much from the widest, one character after another."""
+    """Take what is too much, if anything is, from the widest, one character after another."""
     made = list(widths)
     for _ in range(min(excess, sum(made) - len(made))):
         made[made.index(max(made))] -= 1
@@ -149,13 +149,14 @@ def _width(words: set[str], title: str) -> int:
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, with its remarks and the reasons of what is missing."""
-    head = [*_head(table), *(column.title for column in table.columns), "launches"]
+    columns = table.columns
+    head = [*_head(table), *(column.title for column in columns), "launches"]
     left = len(_head(table))
     lines = [f"**{_escape(table.title)}**", "", _escape(table.subtitle), ""]
     lines.append(_bar(head))
     lines.append(_bar([":---"] * left + ["---:"] * (len(head) - left)))
     for row in table.rows:
-        boxes = [shown(row, column) for column in table.columns]
+        boxes = [shown(row, column) for column in columns]
         lines.append(_bar([*_label(row, head[:left]), *boxes, f"{row.launches}/{row.asked}"]))
     below = [f"- {_escape(line)}" for line in (*notes(table), *table.remarks)]
     return "\n".join([*lines, "", *below]).rstrip() + f"\n{scaling(table)}"
@@ -182,7 +183,8 @@ def frame(table: Table) -> pd.DataFrame:
     """Return the table as a pandas frame: one row a cell, full digits, status and reason."""
     import pandas as pd  # half a second to import, and needed by two formats only
 
-    return pd.DataFrame([_flat(row, table.columns) for row in table.rows])
+    columns = table.columns
+    return pd.DataFrame([_flat(row, columns) for row in table.rows])
 
 
 def _flat(row: Row, columns: Iterable[Column]) -> dict[str, Any]:
@@ -217,8 +219,9 @@ def csv(table: Table) -> str:
 
 def as_json(table: Table) -> str:
     """Return one JSON object: title, subtitle, remarks, rows with parameters and phases."""
+    columns = table.columns
     rows = [
-        _flat(row, table.columns) | {"parameters": row.cell.parameters, "phases_s": row.phases_s}
+        _flat(row, columns) | {"parameters": row.cell.parameters, "phases_s": row.phases_s}
         for row in table.rows
     ]
     whole = {

@@ -89,10 +89,11 @@ class Page:
 def page(source: Source, folder: Path | None, published: Reproduced | None = None) -> Page:
     """Make a run's page; `folder` is the run's own, for its logs, or None to leave them out."""
     logs = Logs.of(folder)
-    cells = tuple(_cell(source, row, logs) for row in source.table.rows)
+    columns = source.table.columns
+    cells = tuple(_cell(source, row, columns, logs) for row in source.table.rows)
     return Page(
         source=source,
-        columns=source.table.columns,
+        columns=columns,
         cells=cells,
         facts=tuple(_run_facts(source)),
         launching=tuple(_launching(source.run)),
@@ -145,12 +146,9 @@ def _flat(value: object) -> str:
     return str(value)
 
 
-def _cell(source: Source, row: Row, logs: Logs) -> CellView:
+def _cell(source: Source, row: Row, columns: Sequence[Column], logs: Logs) -> CellView:
     cell = row.cell
-    boxes = tuple(
-        Box(text=shown(row, column), value=row.numbers[column.key])
-        for column in source.table.columns
-    )
+    boxes = tuple(Box(text=shown(row, column), value=row.numbers[column.key]) for column in columns)
     records = source.records.get(cell.label, ())
     return CellView(
         row=row,

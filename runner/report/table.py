@@ -127,22 +127,17 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
     measured = [(cell, own.get(cell.label, [])) for cell in run.cells]
     counted = [record for found in own.values() for record in found]
     first = [record for found in own.values() for record in cells.good(found)[:1]]
-    on_gpus = any(cell.device != "cpu" for cell in run.cells)
-    used = {record.gpu.uuid for record in counted if record.gpu is not None}
-    gpus = gpu_names(run, used) if on_gpus else []
-    cores = _cores(counted)
-    each = [f"{cores} cores a job"] if cores else []  # none where nothing was launched
-    machine = ", ".join([cpu_name(run), *each, *gpus])
+    made = tuple(rows(measured, run.sampling, run.peak))
     return Table(
         title=f"{run.suite}: {run.title}",
         subtitle=(
             f"backend {run.backend}, profile {run.profile}: {_asked(run.sampling)} of "
-            f"{run.sampling.measure_steps} steps; {machine}"
+            f"{run.sampling.measure_steps} steps; {_machine(run, counted)}"
         ),
-        rows=tuple(rows(measured, run.sampling, run.peak)),
+        rows=made,
         remarks=(
             *of_records(counted),
-            *of_gpu_memory([cells.gpu_memory(cells.good(found)) for found in own.values()]),
+            *of_gpu_memory(cells.gpu_memory(row.used) for row in made),
             *(found.text for found in agreement.check(first)),
             *of_peak(run.peak),
             *of_left_out(len(every) - len(counted)),
@@ -164,6 +159,15 @@ def _asked(sampling: Sampling) -> str:
         f"{sampling.launches} to {sampling.max_launches} launches{budget}, for a precision of "
         f"{sampling.precision * 100:g} %,"
     )
+
+
+def _machine(run: Run, records: Sequence[Record]) -> str:
+    """Return the processor, the cores of a job where one was launched, and the GPUs of jobs."""
+    cores = _cores(records)
+    each = [f"{cores} cores a job"] if cores else []
+    used = {record.gpu.uuid for record in records if record.gpu is not None}
+    gpus = gpu_names(run, used) if any(cell.device != "cpu" for cell in run.cells) else []
+    return ", ".join([cpu_name(run), *each, *gpus])
 
 
 def _cores(records: Sequence[Record]) -> int:

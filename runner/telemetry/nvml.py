@@ -153,8 +153,7 @@ class Gpu:
 
     def processes(self) -> tuple[Process, ...] | None:
         """Return who computes on the GPU now; None if the driver does not say."""
-        running = self._get("nvmlDeviceGetComputeRunningProcesses")
-        return None if running is None else tuple(map(_process, running))
+        return processes(self._library, self._handle)
 
     def energy_j(self) -> float | None:
         """Return the energy that the GPU has used since its driver was loaded."""
@@ -173,6 +172,12 @@ class Gpu:
 
 def _process(found: Any) -> Process:  # noqa: ANN401 - a structure of ctypes
     return Process(pid=found.pid, memory_bytes=found.usedGpuMemory)
+
+
+def processes(library: Library, handle: object) -> tuple[Process, ...] | None:
+    """Return who computes on the GPU of a handle now; None if the driver does not say."""
+    running = asked(lambda: library.nvmlDeviceGetComputeRunningProcesses(handle))
+    return None if running is None else tuple(map(_process, running))
 
 
 def gpu(library: Library, which: str) -> Gpu | None:
