@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner import preflight, session
-from runner.backends import PrepareError, connect, environments, job_cgroup
+from runner.backends import PrepareError, connect, docker, environments, job_cgroup
 from runner.backends.job_cgroup import Hierarchy
 from runner.errors import BackendUnavailable
 from runner.images import health
@@ -23,6 +24,9 @@ from runner.model import Image
 from runner.request import cache_folder, choose_cores
 from runner.telemetry import disturbance, host
 from runner.telemetry.host import Advice
+
+if TYPE_CHECKING:
+    from runner.backends.docker_trial import Trial
 
 LOOK_S = 1.0
 # an image of the heavier releases takes 2 to 4 GB, its environment outside as much again
@@ -275,18 +279,43 @@ def _gpus(machine: Machine) -> Iterator[Row]:
 
 
 def _gpu_containers(machine: Machine) -> Iterator[Row]:
+    """Say how GPUs get into containers, and whether they did when it was tried."""
     if not machine.facts.gpus:
         return
     try:
-        found = connect("docker", machine.root, machine.wheels).describe().get("gpus", "")
+        engine = docker.connect(machine.root, machine.wheels)
+        way = engine.gpu_access()
+        trial = engine.try_gpus([gpu.uuid for gpu in machine.facts.gpus]) if way.method else None
     except BackendUnavailable:
         return  # the engine's own row tells
+    yield gpu_containers_row(way.method, way.reason, trial)
+
+
+def gpu_containers_row(method: str, reason: str, trial: Trial | None) -> Row:
+    """Return the row of a way to GPUs.
+
+    Args:
+        method: of `runner.backends.docker_gpus.Access`; empty: there is none.
+        trial: what came of it; None: it was not tried.
+    """
     from runner.backends.docker_gpus import REMEDY
 
-    if found.startswith("none"):
-        yield Row(area="gpu containers", state="note", found=found, remedy=REMEDY)
-    else:
-        yield Row(area="gpu containers", state="ok", found=found)
+    area = "gpu containers"
+    if trial is None:
+        return Row(area=area, state="note", found=f"none: {reason}", remedy=REMEDY)
+    found = f"{method}: {reason}"
+    if not trial.image:
+        remedy = "run this again once an image is built: runner images build NAME"
+        return Row(area=area, state="note", found=f"{found}; not tried", remedy=remedy)
+    if trial.problem:
+        return Row(
+            area=area,
+            state="problem",
+            found=f"{found}, but a container of {trial.image} got none: {trial.problem}",
+            remedy=f"make the engine start it by hand; or {REMEDY}",
+        )
+    got = f"a container of {trial.image} had {', '.join(trial.devices)}"
+    return Row(area=area, state="ok", found=f"{found}; {got}")
 
 
 CHECKS: dict[str, Check] = {

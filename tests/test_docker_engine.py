@@ -20,8 +20,9 @@ import pytest
 from docker import APIClient
 
 from runner import pins
-from runner.backends import PrepareError, docker, docker_bases, docker_job
+from runner.backends import PrepareError, docker, docker_bases, docker_job, docker_trial
 from runner.backends.docker_engine import DockerBackend
+from runner.backends.docker_gpus import Access, Injection, injection
 from runner.backends.docker_job import ContainerJob
 from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, OWNER_LABEL, owner_text
 from runner.backends.docker_refusals import refusal
@@ -693,3 +694,23 @@ def test_the_engine_says_what_it_is(ready: Ready) -> None:
     assert facts["cgroup_version"] in ("1", "2")
     assert facts["builder"] == "classic"
     assert facts["not limited"] == ""
+
+
+def test_a_container_is_tried_for_gpus_and_what_it_had_or_the_engines_words_are_told(
+    ready: Ready,
+) -> None:
+    api, image, owner = engine(), ready.environment.location, owner_text(this_owner())
+    stand_in = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/nvidia7"}
+    device = Injection(host={"devices": [{**stand_in, "CgroupPermissions": "r"}]})
+    runtime = injection(Access(method="runtime", reason=""), ("GPU-1",), {})
+
+    got = docker_trial.attempt(api, image, device, owner)
+    nothing = docker_trial.attempt(api, image, Injection(), owner)
+
+    assert docker_trial.newest_image(api)
+    assert (got.image, got.devices, got.problem) == (image, ("nvidia7",), "")
+    assert (nothing.devices, nothing.problem) == ((), "its /dev has no GPU")
+    if "nvidia" not in api.info()["Runtimes"]:
+        refused = docker_trial.attempt(api, image, runtime, owner)
+        assert "nvidia" in refused.problem
+    assert not api.containers(all=True, filters={"label": f"{JOB_LABEL}=doctor"})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import doctor
+from runner.backends.docker_trial import Trial
 from runner.cli import main
 from runner.doctor import Machine, Row
 from runner.images.health import BaseState, Probes
@@ -161,6 +162,25 @@ def test_a_gpu_is_told_with_its_settings(tmp_path: Path) -> None:
         "nvidia-smi --id=0 --power-limit=700.0",
     ]
     assert disturbance.of_gpu(GpuFacts(name="old", uuid=""), 0) == ()
+
+
+def test_how_gpus_get_into_containers_is_told_with_what_came_of_trying() -> None:
+    def row(trial: Trial | None) -> Row:
+        return doctor.gpu_containers_row("toolkit", "the hook is on PATH", trial)
+
+    got = row(Trial(image="runner/tiny:1", devices=("nvidia0", "nvidia1")))
+    refused = row(Trial(image="runner/tiny:1", problem="unrecognized option"))
+    untried = row(Trial(image=""))
+    none = doctor.gpu_containers_row("", "CDI is off", None)
+
+    assert (got.state, got.remedy) == ("ok", "")
+    assert got.found.endswith("; a container of runner/tiny:1 had nvidia0, nvidia1")
+    assert refused.state == "problem"
+    assert refused.found.endswith("a container of runner/tiny:1 got none: unrecognized option")
+    assert (untried.state, none.state) == ("note", "note")
+    assert untried.found.endswith("; not tried")
+    assert none.found == "none: CDI is off"
+    assert all(one.remedy for one in (refused, untried, none))
 
 
 def test_this_machine_is_examined_whole(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from runner import pins
-from runner.backends import PrepareError, docker_bases, docker_build, docker_gpus
+from runner.backends import PrepareError, docker_bases, docker_build, docker_gpus, docker_trial
 from runner.backends.docker_data import Volumes
 from runner.backends.docker_gpus import Access
 from runner.backends.docker_job import ContainerJob, engine_errors, remove
@@ -27,12 +27,14 @@ from runner.backends.docker_options import (
     owner_text,
     parse_owner,
 )
+from runner.backends.docker_trial import Trial
 from runner.backends.job_state import this_owner
 from runner.backends.process_tree import alive
 from runner.errors import BackendUnavailable
 from runner.model import BuildLimits, Environment, Image, Launch, Status
 
-_TOOLKIT_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
+# What the engine itself looks for before it offers --gpus.
+_TOOLKIT_HOOK = "nvidia-container-runtime-hook"
 _LIMITS = {
     "MemoryLimit": "memory",
     "SwapLimit": "swap",
@@ -91,7 +93,7 @@ class DockerBackend:
         return docker_gpus.access(
             info,
             docker_gpus.spec_devices(folders) if self._local else (),
-            has_hook=self._local and any(map(shutil.which, _TOOLKIT_HOOKS)),
+            has_hook=self._local and shutil.which(_TOOLKIT_HOOK) is not None,
         )
 
     def _gpu_words(self, info: dict[str, Any]) -> str:
@@ -170,15 +172,29 @@ class DockerBackend:
             volume = None
             if launch.data_file is not None:
                 volume = self._volumes.holding(launch.data_file, launch.environment.digest)
-            gpus = docker_gpus.Injection()
-            if launch.gpus:
-                gpus = docker_gpus.injection(
-                    self._usable(), launch.gpus, docker_gpus.minors(Path("/"))
-                )
+            gpus = self._injection(launch.gpus)
             made = options(launch, owner_text(self._owner), volume, gpus)
             host = self._api.create_host_config(**made.host)
             container = self._api.create_container(**made.container, host_config=host)["Id"]
             return self._started(container, command_line(made))
+
+    def try_gpus(self, uuids: Sequence[str]) -> Trial:
+        """Start a container of an image that was built here, with these GPUs.
+
+        Raises:
+            BackendUnavailable: no way to GPUs was found.
+        """
+        with engine_errors("starting a container with GPUs"):
+            image = docker_trial.newest_image(self._api)
+            if not image:
+                return Trial(image="")
+            gpus = self._injection(uuids)
+            return docker_trial.attempt(self._api, image, gpus, owner_text(self._owner))
+
+    def _injection(self, uuids: Sequence[str]) -> docker_gpus.Injection:
+        if not uuids:
+            return docker_gpus.Injection()
+        return docker_gpus.injection(self._usable(), uuids, docker_gpus.minors(Path("/")))
 
     def _usable(self) -> Access:
         if self._way is None:

@@ -1,0 +1,82 @@
+"""Whether GPUs get into containers here: one is started with them, and its /dev is looked at."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from docker import APIClient
+from docker.errors import APIError
+from docker.types import LogConfig
+
+from runner.backends.docker_gpus import Injection
+from runner.backends.docker_job import remove
+from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, NOBODY, OWNER_LABEL
+
+_WAIT_S = 60
+# /dev/dxg is how the Windows Subsystem for Linux hands a GPU on.
+_DEVICE = re.compile(r"nvidia\d+|dxg")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        image: the container's; empty where nothing was tried, since no image is built yet.
+        devices: names of GPUs in its /dev.
+        problem: why there are none, in the engine's words; empty where there are.
+    """
+
+    image: str
+    devices: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def newest_image(api: APIClient) -> str:
+    """Return the name of the image that was built last for a benchmark; empty: there is none."""
+    found = [entry for entry in api.images(filters={"label": IMAGE_LABEL}) if entry["RepoTags"]]
+    if not found:
+        return ""
+    return str(max(found, key=lambda entry: entry["Created"])["RepoTags"][0])
+
+
+def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
+    """Start a container with GPUs, as hardened as a job's, see its /dev, and remove it.
+
+    Args:
+        owner: text of this process, from `owner_text`: should it be killed, the next runner
+            removes the container.
+
+    Raises:
+        requests.exceptions.RequestException: the engine stopped answering.
+    """
+    host = {
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "log_config": LogConfig(type=LogConfig.types.JSON),
+        **gpus.host,
+    }
+    container = ""
+    try:
+        container = api.create_container(
+            image,
+            ["/dev"],
+            entrypoint=["ls"],
+            user=NOBODY,
+            environment=gpus.variables,
+            labels={JOB_LABEL: "doctor", OWNER_LABEL: owner},
+            host_config=api.create_host_config(**host),
+        )["Id"]
+        api.start(container)
+        api.wait(container, timeout=_WAIT_S)
+        said = api.logs(container).decode(errors="replace").split()
+    except APIError as error:
+        return Trial(image=image, problem=" ".join(str(error.explanation or error).split()))
+    finally:
+        if container:
+            remove(api, container)
+    devices = tuple(name for name in said if _DEVICE.fullmatch(name))
+    return Trial(image=image, devices=devices, problem="" if devices else "its /dev has no GPU")
