@@ -264,5 +264,11 @@ def engine_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (APIError, RequestException) as error:
-        msg = f"the container engine failed: {what}: {error}"
+        msg = f"the container engine failed: {what}: {engine_words(error)}"
         raise BackendUnavailable(msg) from error
+
+
+def engine_words(error: APIError | RequestException) -> str:
+    """Return what an engine said on one line, without the request that it answered."""
+    said = error.explanation if isinstance(error, APIError) else None
+    return " ".join(str(said or error).split())

@@ -10,7 +10,7 @@ from docker.errors import APIError
 from docker.types import LogConfig
 
 from runner.backends.docker_gpus import Injection
-from runner.backends.docker_job import remove
+from runner.backends.docker_job import engine_words, remove
 from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, NOBODY, OWNER_LABEL
 
 _WAIT_S = 60
@@ -74,7 +74,7 @@ def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
         api.wait(container, timeout=_WAIT_S)
         said = api.logs(container).decode(errors="replace").split()
     except APIError as error:
-        return Trial(image=image, problem=" ".join(str(error.explanation or error).split()))
+        return Trial(image=image, problem=engine_words(error))
     finally:
         if container:
             remove(api, container)
