@@ -311,7 +311,7 @@ def gpu_containers_row(method: str, reason: str, trial: Trial | None) -> Row:
         return Row(
             area=area,
             state="problem",
-            found=f"{found}, but a container of {trial.image} got none: {trial.problem}",
+            found=f"{found}, but not in a container of {trial.image}: {trial.problem}",
             remedy=f"make the engine start it by hand; or {REMEDY}",
         )
     got = f"a container of {trial.image} had {', '.join(trial.devices)}"

@@ -696,20 +696,30 @@ def test_the_engine_says_what_it_is(ready: Ready) -> None:
     assert facts["not limited"] == ""
 
 
+def some_library() -> str:
+    maps = Path("/proc/self/maps").read_text()
+    return next(line.split()[-1] for line in maps.splitlines() if "/libm.so.6" in line)
+
+
 def test_a_container_is_tried_for_gpus_and_what_it_had_or_the_engines_words_are_told(
     ready: Ready,
 ) -> None:
     api, image, owner = engine(), ready.environment.location, owner_text(this_owner())
     stand_in = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/nvidia7"}
-    device = Injection(host={"devices": [{**stand_in, "CgroupPermissions": "r"}]})
+    devices = {"devices": [{**stand_in, "CgroupPermissions": "r"}]}
+    # Some library of this machine under the name of the driver's.
+    library = {"binds": [f"{some_library()}:/usr/lib/x86_64-linux-gnu/libcuda.so.1:ro"]}
     runtime = injection(Access(method="runtime", reason=""), ("GPU-1",), {})
 
-    got = docker_trial.attempt(api, image, device, owner)
+    got = docker_trial.attempt(api, image, Injection(host=devices | library), owner)
+    half = docker_trial.attempt(api, image, Injection(host=devices), owner)
     nothing = docker_trial.attempt(api, image, Injection(), owner)
 
     assert docker_trial.newest_image(api)
     assert (got.image, got.devices, got.problem) == (image, ("nvidia7",), "")
-    assert (nothing.devices, nothing.problem) == ((), "its /dev has no GPU")
+    assert half.devices == ("nvidia7",)
+    assert half.problem == "its devices are there, but libcuda.so.1 is not found in it"
+    assert (nothing.devices, nothing.problem) == ((), "no GPU is among its devices")
     if "nvidia" not in api.info()["Runtimes"]:
         refused = docker_trial.attempt(api, image, runtime, owner)
         assert "nvidia" in refused.problem

@@ -176,7 +176,7 @@ def test_how_gpus_get_into_containers_is_told_with_what_came_of_trying() -> None
     assert (got.state, got.remedy) == ("ok", "")
     assert got.found.endswith("; a container of runner/tiny:1 had nvidia0, nvidia1")
     assert refused.state == "problem"
-    assert refused.found.endswith("a container of runner/tiny:1 got none: unrecognized option")
+    assert refused.found.endswith("but not in a container of runner/tiny:1: unrecognized option")
     assert (untried.state, none.state) == ("note", "note")
     assert untried.found.endswith("; not tried")
     assert none.found == "none: CDI is off"

@@ -1,4 +1,8 @@
-"""Whether GPUs get into containers here: one is started with them, and its /dev is looked at."""
+"""Whether GPUs get into containers here: one is started with them, and looked at from inside.
+
+It needs their devices, and the driver's library where programs look for it: a toolkit may bring in
+the one without the other (an ``ldconfig`` of its configuration that the host has elsewhere, say).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, NOBODY, OWNER
 _WAIT_S = 60
 # /dev/dxg is how the Windows Subsystem for Linux hands a GPU on.
 _DEVICE = re.compile(r"nvidia\d+|dxg")
+_LIBRARY = "libcuda.so.1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +30,7 @@ class Trial:
     Attributes:
         image: the container's; empty where nothing was tried, since no image is built yet.
         devices: names of GPUs in its /dev.
-        problem: why there are none, in the engine's words; empty where there are.
+        problem: why they cannot be used, in the engine's words where it refused; empty: they can.
     """
 
     image: str
@@ -42,7 +47,7 @@ def newest_image(api: APIClient) -> str:
 
 
 def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
-    """Start a container with GPUs, as hardened as a job's, see its /dev, and remove it.
+    """Start a container with GPUs, as hardened as a job's, look at it, and remove it.
 
     Args:
         owner: text of this process, from `owner_text`: should it be killed, the next runner
@@ -66,17 +71,26 @@ def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
             ["/dev"],
             entrypoint=["ls"],
             user=NOBODY,
-            environment=gpus.variables,
+            # Any program with the C library then says whether the driver's library was found.
+            environment={**gpus.variables, "LD_PRELOAD": _LIBRARY},
             labels={JOB_LABEL: "doctor", OWNER_LABEL: owner},
             host_config=api.create_host_config(**host),
         )["Id"]
         api.start(container)
         api.wait(container, timeout=_WAIT_S)
-        said = api.logs(container).decode(errors="replace").split()
+        said = api.logs(container).decode(errors="replace")
     except APIError as error:
         return Trial(image=image, problem=engine_words(error))
     finally:
         if container:
             remove(api, container)
-    devices = tuple(name for name in said if _DEVICE.fullmatch(name))
-    return Trial(image=image, devices=devices, problem="" if devices else "its /dev has no GPU")
+    devices = tuple(name for name in said.split() if _DEVICE.fullmatch(name))
+    return Trial(image=image, devices=devices, problem=_problem(devices, said))
+
+
+def _problem(devices: tuple[str, ...], said: str) -> str:
+    if not devices:
+        return "no GPU is among its devices"
+    if _LIBRARY in said:  # only the dynamic linker speaks of it
+        return f"its devices are there, but {_LIBRARY} is not found in it"
+    return ""
