@@ -40,12 +40,17 @@ class Field:
 
 
 def find(
-    suite: Suite, cells: Sequence[Cell], images: Mapping[str, Image], asked: Sequence[str]
+    suite: Suite,
+    cells: Sequence[Cell],
+    images: Mapping[str, Image],
+    asked: Sequence[str],
+    no_way: str = "",
 ) -> Field:
     """Return the GPUs that a run may have, and the cells that cannot be measured on them.
 
     Args:
         asked: GPUs by index, UUID or model; none means all.
+        no_way: why the backend cannot hand a GPU on; empty where it can.
 
     Raises:
         ConfigurationError: a GPU that was asked for is not there, or cores are too few.
@@ -65,6 +70,8 @@ def find(
         )
         if found is not None:
             refused[cell.label] = PrepareError(found.status, found.reason)
+        elif no_way:
+            refused[cell.label] = PrepareError(Status.UNSUPPORTED_DEVICE, no_way)
     return Field(
         pool=gpus.Pool(gpus.share_cores(fitting, suite.limits.cores)),
         locks=gpus.lock_folder(os.environ),

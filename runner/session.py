@@ -68,7 +68,7 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     writer, old = _writer(planned, connected)
     try:
         fingerprint = host.fingerprint(read_host())
-        field = _field(planned)
+        field = _field(planned, backend)
         refused = {} if field is None else field.refused
         cells = [cell for cell in planned.plan.cells if cell.label not in refused]
         needed = sorted({cell.image for cell in cells})
@@ -119,12 +119,12 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
     return writer.folder
 
 
-def _field(planned: Planned) -> abreast.Field | None:
+def _field(planned: Planned, backend: Backend) -> abreast.Field | None:
     """Return the GPUs of a suite that measures on GPUs."""
     if planned.suite.device != "cuda":
         return None
     cells, asked = planned.plan.cells, planned.request.gpus
-    return abreast.find(planned.suite, cells, planned.images, asked)
+    return abreast.find(planned.suite, cells, planned.images, asked, backend.no_way_to_gpus())
 
 
 def noted(made: Environment | PrepareError, words: str | None) -> Environment | PrepareError:

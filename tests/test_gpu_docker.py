@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.backends.docker_gpus import Access, access, injection, minors, spec_devices
+from runner.backends.docker_gpus import Access, access, injection, minors, no_way, spec_devices
 from runner.backends.docker_options import command_line, options
 from runner.model import Environment, Launch, Limits
 
@@ -62,6 +62,11 @@ def test_no_way_is_told_with_what_was_looked_for() -> None:
 
     assert off == Access(method="", reason="CDI is off, no hook of the toolkit, no runtime nvidia")
     assert empty.reason.startswith("no nvidia.com/gpu in /etc/cdi, no hook")
+    told = no_way(off)
+    assert told.startswith("no GPU gets into a container here: CDI is off, no hook of the toolkit")
+    assert "install the NVIDIA Container Toolkit" in told
+    assert told.endswith("or measure with --backend process")
+    assert no_way(access({**CDI, "Runtimes": {"nvidia": {}}}, (), has_hook=False)) == ""
 
 
 def test_devices_are_read_from_json_and_yaml_and_others_are_passed_over(tmp_path: Path) -> None:

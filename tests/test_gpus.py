@@ -10,15 +10,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
-from unittest.mock import Mock
+from unittest.mock import Mock, create_autospec
 
 import pytest
 
-from runner import abreast, gpus, plan, session
+from runner import abreast, gpus, plan, session, store
 from runner.abreast import Field
-from runner.backends import PrepareError
+from runner.backends import Backend, PrepareError
 from runner.checks import checks_of
 from runner.errors import ConfigurationError
+from runner.execute import Observer
 from runner.gpus import Gpu, Pool, Slot
 from runner.model import Environment, GpuNeeds, Job, Status, Suite
 from runner.request import plan_request
@@ -235,6 +236,38 @@ def test_a_suite_takes_the_gpus_that_fit_it(
     assert all(reason in problem.reason for problem in field.refused.values())
     assert bool(field.refused) == bool(reason)
     assert field.compiled == {}
+
+
+def test_without_a_way_to_gpus_every_cell_says_so_and_nothing_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_request(make_request(make_project(tmp_path / "project")))
+    [(name, image)] = planned.images.items()
+    suite = replace(planned.suite, device="cuda")
+    backend = create_autospec(Backend, instance=True)
+    backend.name = "docker"
+    backend.describe.return_value = {}
+    backend.no_way_to_gpus.return_value = "no GPU gets into a container here: CDI is off"
+    monkeypatch.setattr(nvml, "connect", lambda: Session(BUSY))
+
+    def reasons(devices: tuple[str, ...], results: Path) -> set[tuple[Status, str]]:
+        asked = replace(
+            planned,
+            suite=suite,
+            images={name: replace(image, devices=devices)},
+            request=replace(planned.request, results=results),
+        )
+        connected = session.Connected(backend=backend, reason="asked for")
+        folder = session.carry_out(asked, connected, create_autospec(Observer, instance=True))
+        return {(record.status, record.reason) for record in store.load_records(folder)}
+
+    device = Status.UNSUPPORTED_DEVICE
+    said = "no GPU gets into a container here: CDI is off"
+    assert reasons(("cuda",), tmp_path / "a") == {(device, said)}
+    [(_, own)] = reasons(("cpu",), tmp_path / "b")
+    assert own.startswith("torch-1.0 is for cpu only")
+    backend.prepare.assert_not_called()
+    backend.start.assert_not_called()
 
 
 def test_what_the_driver_will_compile_is_told_beforehand_and_recorded(

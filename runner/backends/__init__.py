@@ -82,6 +82,9 @@ class Backend(Protocol):
     def describe(self) -> dict[str, str]:
         """Facts of the engine or the host's tools, for run.json: versions, socket, driver."""
 
+    def no_way_to_gpus(self) -> str:
+        """Say why no job gets a GPU here, and what to do; empty where they do."""
+
     def sweep(self) -> list[str]:
         """End and remove what a dead runner left behind; say each in a sentence.
 

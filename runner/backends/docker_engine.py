@@ -88,6 +88,10 @@ class DockerBackend:
         with engine_errors("asking for its devices"):
             return self._gpu_access(self._api.info())
 
+    def no_way_to_gpus(self) -> str:
+        """Say why no GPU gets into a container here, and what to do; empty where they do."""
+        return docker_gpus.no_way(self.gpu_access())
+
     def _gpu_access(self, info: dict[str, Any]) -> Access:
         folders = map(Path, info.get("CDISpecDirs") or ())
         return docker_gpus.access(
@@ -199,9 +203,8 @@ class DockerBackend:
     def _usable(self) -> Access:
         if self._way is None:
             self._way = self.gpu_access()
-        if not self._way.method:
-            msg = f"no GPU gets into a container here: {self._way.reason}; {docker_gpus.REMEDY}"
-            raise BackendUnavailable(msg)
+        if words := docker_gpus.no_way(self._way):
+            raise BackendUnavailable(words)
         return self._way
 
     def _started(self, container: str, command: tuple[str, ...]) -> ContainerJob:

@@ -72,6 +72,16 @@ def access(info: Mapping[str, Any], local_devices: Iterable[str], *, has_hook: b
     return Access(method="", reason=f"{looked}, no hook of the toolkit, no runtime nvidia")
 
 
+def no_way(found: Access) -> str:
+    """Return what to tell of an engine that hands on no GPU; empty where it does."""
+    if found.method:
+        return ""
+    return (
+        f"no GPU gets into a container here: {found.reason}; {REMEDY}; or measure with "
+        "--backend process"
+    )
+
+
 def spec_devices(folders: Iterable[Path]) -> tuple[str, ...]:
     """Return the names of `KIND`'s devices in CDI's specifications.
 

@@ -121,6 +121,10 @@ class ProcessBackend:
             told["parent_death_signal"] = "no setpriv: a killed runner's job ends at the next sweep"
         return told
 
+    def no_way_to_gpus(self) -> str:
+        """Say nothing: a job here has what the machine has."""
+        return ""
+
     def sweep(self) -> list[str]:
         """End and remove what a dead runner left behind; say each in a sentence."""
         said = []
