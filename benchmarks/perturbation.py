@@ -140,6 +140,7 @@ class _Telling:
     def __init__(self, backend: Backend, tell: Callable[[Running], None]) -> None:
         self.name = backend.name
         self.describe = backend.describe
+        self.no_way_to_gpus = backend.no_way_to_gpus
         self.sweep = backend.sweep
         self.prepare = backend.prepare
         self._backend = backend
