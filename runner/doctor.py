@@ -26,6 +26,7 @@ from runner.telemetry import disturbance, host
 from runner.telemetry.host import Advice
 
 if TYPE_CHECKING:
+    from runner.backends.docker_gpus import Access
     from runner.backends.docker_trial import Trial
 
 LOOK_S = 1.0
@@ -288,22 +289,16 @@ def _gpu_containers(machine: Machine) -> Iterator[Row]:
         trial = engine.try_gpus([gpu.uuid for gpu in machine.facts.gpus]) if way.method else None
     except BackendUnavailable:
         return  # the engine's own row tells
-    yield gpu_containers_row(way.method, way.reason, trial)
+    yield gpu_containers_row(way, trial)
 
 
-def gpu_containers_row(method: str, reason: str, trial: Trial | None) -> Row:
-    """Return the row of a way to GPUs.
-
-    Args:
-        method: of `runner.backends.docker_gpus.Access`; empty: there is none.
-        trial: what came of it; None: it was not tried.
-    """
+def gpu_containers_row(way: Access, trial: Trial | None) -> Row:
+    """Return the row of a way to GPUs, and of what came of trying it; None: it was not tried."""
     from runner.backends.docker_gpus import REMEDY
 
-    area = "gpu containers"
+    area, found = "gpu containers", f"{way.method or 'none'}: {way.reason}"
     if trial is None:
-        return Row(area=area, state="note", found=f"none: {reason}", remedy=REMEDY)
-    found = f"{method}: {reason}"
+        return Row(area=area, state="note", found=found, remedy=REMEDY)
     if not trial.image:
         remedy = "run this again once an image is built: runner images build NAME"
         return Row(area=area, state="note", found=f"{found}; not tried", remedy=remedy)
@@ -312,7 +307,8 @@ def gpu_containers_row(method: str, reason: str, trial: Trial | None) -> Row:
             area=area,
             state="problem",
             found=f"{found}, but not in a container of {trial.image}: {trial.problem}",
-            remedy=f"make the engine start it by hand; or {REMEDY}",
+            remedy="mend the toolkit's settings (/etc/cdi, /etc/nvidia-container-runtime/"
+            "config.toml) until a container that is started by hand sees the GPU",
         )
     got = f"a container of {trial.image} had {', '.join(trial.devices)}"
     return Row(area=area, state="ok", found=f"{found}; {got}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import doctor
+from runner.backends.docker_gpus import Access
 from runner.backends.docker_trial import Trial
 from runner.cli import main
 from runner.doctor import Machine, Row
@@ -166,12 +167,13 @@ def test_a_gpu_is_told_with_its_settings(tmp_path: Path) -> None:
 
 def test_how_gpus_get_into_containers_is_told_with_what_came_of_trying() -> None:
     def row(trial: Trial | None) -> Row:
-        return doctor.gpu_containers_row("toolkit", "the hook is on PATH", trial)
+        way = Access(method="toolkit", reason="the hook is on PATH")
+        return doctor.gpu_containers_row(way, trial)
 
     got = row(Trial(image="runner/tiny:1", devices=("nvidia0", "nvidia1")))
     refused = row(Trial(image="runner/tiny:1", problem="unrecognized option"))
     untried = row(Trial(image=""))
-    none = doctor.gpu_containers_row("", "CDI is off", None)
+    none = doctor.gpu_containers_row(Access(method="", reason="CDI is off"), None)
 
     assert (got.state, got.remedy) == ("ok", "")
     assert got.found.endswith("; a container of runner/tiny:1 had nvidia0, nvidia1")

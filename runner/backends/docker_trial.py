@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from docker import APIClient
 from docker.errors import APIError
 from docker.types import LogConfig
+from requests.exceptions import RequestException
 
 from runner.backends.docker_gpus import Injection
 from runner.backends.docker_job import engine_words, remove
@@ -52,10 +53,17 @@ def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
     Args:
         owner: text of this process, from `owner_text`: should it be killed, the next runner
             removes the container.
-
-    Raises:
-        requests.exceptions.RequestException: the engine stopped answering.
     """
+    try:
+        said = _look(api, image, gpus, owner)
+    except (APIError, RequestException) as error:
+        return Trial(image=image, problem=engine_words(error))
+    devices = tuple(name for name in said.split() if _DEVICE.fullmatch(name))
+    return Trial(image=image, devices=devices, problem=_problem(devices, said))
+
+
+def _look(api: APIClient, image: str, gpus: Injection, owner: str) -> str:
+    """Return the names in a container's /dev, and what the dynamic linker said."""
     host = {
         "network_mode": "none",
         "read_only": True,
@@ -64,28 +72,22 @@ def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
         "log_config": LogConfig(type=LogConfig.types.JSON),
         **gpus.host,
     }
-    container = ""
+    container = api.create_container(
+        image,
+        ["/dev"],
+        entrypoint=["ls"],
+        user=NOBODY,
+        # Any program with the C library then says whether the driver's library was found.
+        environment={**gpus.variables, "LD_PRELOAD": _LIBRARY},
+        labels={JOB_LABEL: "doctor", OWNER_LABEL: owner},
+        host_config=api.create_host_config(**host),
+    )["Id"]
     try:
-        container = api.create_container(
-            image,
-            ["/dev"],
-            entrypoint=["ls"],
-            user=NOBODY,
-            # Any program with the C library then says whether the driver's library was found.
-            environment={**gpus.variables, "LD_PRELOAD": _LIBRARY},
-            labels={JOB_LABEL: "doctor", OWNER_LABEL: owner},
-            host_config=api.create_host_config(**host),
-        )["Id"]
         api.start(container)
         api.wait(container, timeout=_WAIT_S)
-        said = api.logs(container).decode(errors="replace")
-    except APIError as error:
-        return Trial(image=image, problem=engine_words(error))
+        return str(api.logs(container).decode(errors="replace"))
     finally:
-        if container:
-            remove(api, container)
-    devices = tuple(name for name in said.split() if _DEVICE.fullmatch(name))
-    return Trial(image=image, devices=devices, problem=_problem(devices, said))
+        remove(api, container)
 
 
 def _problem(devices: tuple[str, ...], said: str) -> str:
