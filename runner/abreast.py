@@ -61,17 +61,18 @@ def find(
     fitting = tuple(gpu for gpu in chosen if preflight.fits(suite.gpu, gpu.facts))
     facts = tuple(gpu.facts for gpu in fitting)
     passed_over = len(chosen) - len(fitting)
+    barred = preflight.Refusal(status=Status.UNSUPPORTED_DEVICE, reason=no_way) if no_way else None
     refused = {}
     for cell in cells:
         count = int(cell.parameters.get("gpus", 1))
         image = images[cell.image]
-        found = nothing or preflight.refuse(
-            image, cell.workload, facts, count, cell.parameters, passed_over
+        found = (
+            nothing
+            or preflight.refuse(image, cell.workload, facts, count, cell.parameters, passed_over)
+            or barred
         )
         if found is not None:
             refused[cell.label] = PrepareError(found.status, found.reason)
-        elif no_way:
-            refused[cell.label] = PrepareError(Status.UNSUPPORTED_DEVICE, no_way)
     return Field(
         pool=gpus.Pool(gpus.share_cores(fitting, suite.limits.cores)),
         locks=gpus.lock_folder(os.environ),

@@ -14,6 +14,7 @@ from requests.exceptions import RequestException
 
 from runner import pins
 from runner.backends import PrepareError
+from runner.backends.docker_job import engine_words
 from runner.backends.docker_options import SUBSTITUTE_LABEL
 from runner.backends.docker_refusals import refusal
 from runner.model import Base, BuildLimits, Image, Status
@@ -114,10 +115,8 @@ class Bases:
                     say(f"{message.get('id', repository)}: {message.get('status', '')}")
                 if time.monotonic() > until:
                     return f"not done after {limits.timeout_s:g} s"
-        except APIError as error:
-            return _refused(str(error.explanation or error), say)
-        except RequestException as error:
-            return _refused(str(error), say)
+        except (APIError, RequestException) as error:
+            return _refused(engine_words(error), say)
         return ""
 
 

@@ -29,6 +29,7 @@ from urllib3.exceptions import ReadTimeoutError
 from runner import pins
 from runner.backends import PrepareError
 from runner.backends.docker_bases import ResolvedBase, Say
+from runner.backends.docker_job import engine_words
 from runner.model import BuildLimits, Image, Status
 
 _EVIDENCE_LINES = 20
@@ -145,7 +146,7 @@ def build(api: APIClient, order: Order, say: Say) -> None:
                     last.append(line)
                     say(line)
     except (BuildFailed, APIError) as error:
-        words = error.explanation or str(error) if isinstance(error, APIError) else str(error)
+        words = engine_words(error) if isinstance(error, APIError) else str(error)
         reason = f"building {order.image.full_name} failed: {words}"
         raise PrepareError(Status.BUILD_FAILED, reason, "\n".join(last)) from error
 

@@ -85,8 +85,10 @@ class DockerBackend:
 
     def gpu_access(self) -> Access:
         """Return how GPUs get into a container here, found out by asking the engine."""
-        with engine_errors("asking for its devices"):
-            return self._gpu_access(self._api.info())
+        if self._way is None:
+            with engine_errors("asking for its devices"):
+                self._way = self._gpu_access(self._api.info())
+        return self._way
 
     def no_way_to_gpus(self) -> str:
         """Say why no GPU gets into a container here, and what to do; empty where they do."""
@@ -198,14 +200,9 @@ class DockerBackend:
     def _injection(self, uuids: Sequence[str]) -> docker_gpus.Injection:
         if not uuids:
             return docker_gpus.Injection()
-        return docker_gpus.injection(self._usable(), uuids, docker_gpus.minors(Path("/")))
-
-    def _usable(self) -> Access:
-        if self._way is None:
-            self._way = self.gpu_access()
-        if words := docker_gpus.no_way(self._way):
+        if words := self.no_way_to_gpus():
             raise BackendUnavailable(words)
-        return self._way
+        return docker_gpus.injection(self.gpu_access(), uuids, docker_gpus.minors(Path("/")))
 
     def _started(self, container: str, command: tuple[str, ...]) -> ContainerJob:
         try:

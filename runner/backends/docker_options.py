@@ -32,6 +32,14 @@ OPEN_FILES = 4096
 USER_PROCESSES = 32768
 
 
+# Host options of whatever runs a job's image.
+APART: dict[str, Any] = {"network_mode": "none", "ipc_mode": "private", "read_only": True}
+WITHOUT_PRIVILEGES: dict[str, Any] = {
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """Keyword arguments of docker's ``create_container`` and ``create_host_config``."""
@@ -73,14 +81,11 @@ def options(
 def _host_options(launch: Launch, data_volume: str | None) -> dict[str, Any]:
     limits = launch.limits
     host: dict[str, Any] = {
-        "network_mode": "none",
-        "ipc_mode": "private",
-        "read_only": True,
+        **APART,
         # exec: Theano and TorchInductor compile into it and load what they compiled.
         "tmpfs": {SCRATCH: f"rw,exec,nosuid,nodev,mode=1777,size={limits.scratch_bytes}"},
         "shm_size": limits.shared_memory_bytes,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        **WITHOUT_PRIVILEGES,
         "mem_limit": limits.memory_bytes,
         # Memory and swap together: the same number leaves no swap on top.
         "memswap_limit": limits.memory_bytes,

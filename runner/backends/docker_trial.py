@@ -16,7 +16,14 @@ from requests.exceptions import RequestException
 
 from runner.backends.docker_gpus import Injection
 from runner.backends.docker_job import engine_words, remove
-from runner.backends.docker_options import IMAGE_LABEL, JOB_LABEL, NOBODY, OWNER_LABEL
+from runner.backends.docker_options import (
+    APART,
+    IMAGE_LABEL,
+    JOB_LABEL,
+    NOBODY,
+    OWNER_LABEL,
+    WITHOUT_PRIVILEGES,
+)
 
 _WAIT_S = 60
 # /dev/dxg is how the Windows Subsystem for Linux hands a GPU on.
@@ -65,10 +72,8 @@ def attempt(api: APIClient, image: str, gpus: Injection, owner: str) -> Trial:
 def _look(api: APIClient, image: str, gpus: Injection, owner: str) -> str:
     """Return the names in a container's /dev, and what the dynamic linker said."""
     host = {
-        "network_mode": "none",
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        **APART,
+        **WITHOUT_PRIVILEGES,
         "log_config": LogConfig(type=LogConfig.types.JSON),
         **gpus.host,
     }

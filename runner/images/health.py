@@ -20,6 +20,7 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from runner import pins
+from runner.backends.docker_job import engine_words
 from runner.backends.docker_bases import (
     carrying,
     inspect,
@@ -258,7 +259,7 @@ def _refusal(api: APIClient, pinned: str) -> str:
     try:
         ask(pinned)
     except APIError as error:
-        return refusal(str(error.explanation or error))
+        return refusal(engine_words(error))
     except RequestException:
         return f"no answer within {LIMIT_S:g} s"
     return ""
