@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runner import execute, gpus, preflight
 from runner.backends import PrepareError
-from runner.execute import Prepared, Setting
+from runner.execute import Prepared, Setting, Stop
 from runner.gpus import Pool, Slot
 from runner.model import Cell, Environment, Image, Job, Record, Status, Suite
 from runner.telemetry import nvml
@@ -99,11 +99,14 @@ def measure(
 
     Raises:
         KeyboardInterrupt: the user interrupted; the jobs at hand were ended and recorded.
+        RunnerError: the backend failed; the jobs at hand were recorded, those that went on
+            when they had ended.
     """
     waiting = deque(jobs)
     repeated = Counter() if repeats is None else repeats
-    number, interrupted = before, False
-    under_way: dict[Future[Record], tuple[Job, int]] = {}
+    number = before
+    stop: Stop = None
+    under_way: dict[Future[tuple[Record, Stop]], tuple[Job, int]] = {}
     with ThreadPoolExecutor(max_workers=max(1, field.pool.size)) as workers:
         while waiting or under_way:
             while waiting and len(under_way) < max(1, field.pool.size):
@@ -114,24 +117,27 @@ def measure(
                 under_way[future] = (job, number)
             try:
                 ended, _ = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt:
-                interrupted = True
+            except KeyboardInterrupt as interrupt:
+                stop = interrupt
                 setting.cancelled.set()
                 waiting.clear()
                 continue
             for future in ended:
                 job, its_number = under_way.pop(future)
-                record = future.result()
+                record, problem = future.result()
                 setting.store(record)
+                if problem is not None:
+                    stop = stop or problem
+                    waiting.clear()
                 label = job.cell.label
-                allowed = repeated[label] < setting.tolerance.repeats and not interrupted
+                allowed = repeated[label] < setting.tolerance.repeats and stop is None
                 if record.status is Status.DISTURBED and allowed:
                     repeated[label] += 1
                     waiting.append(job)
                 total = number + len(waiting)
                 setting.observer.recorded(record, its_number, total)
-    if interrupted:
-        raise KeyboardInterrupt
+    if stop is not None:
+        raise stop
 
 
 def _one(
@@ -141,11 +147,11 @@ def _one(
     field: Field,
     number: int,
     total: int,
-) -> Record:
+) -> tuple[Record, Stop]:
     """Wait for GPUs, hold them, and launch one job there."""
     backend = setting.backend.name
     if isinstance(made, PrepareError):
-        return execute.unprepared(job, made, backend)
+        return execute.unprepared(job, made, backend), None
     with field.pool.taken(int(job.cell.parameters.get("gpus", 1))) as slots:
         placed = place(job, slots)
         say, cancelled = setting.observer.told, setting.cancelled.is_set
@@ -156,13 +162,12 @@ def _one(
                     reason = f"before it began, {'; '.join(users)}"
                     problem = PrepareError(Status.DISTURBED, reason)
                     _pause(setting.cancelled)
-                    return execute.unprepared(placed, problem, backend)
+                    return execute.unprepared(placed, problem, backend), None
                 setting.observer.launched(placed, number, total)
-                record, _ = execute.launch_one(placed, made, setting, number)
-                return record
+                return execute.launch_one(placed, made, setting, number)
         except InterruptedError:
             problem = PrepareError(Status.KILLED, "interrupted by the user")
-            return execute.unprepared(placed, problem, backend)
+            return execute.unprepared(placed, problem, backend), None
 
 
 def _pause(cancelled: threading.Event) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from runner import contract
 from runner.backends import Backend, PrepareError
 from runner.contract import Progress
+from runner.errors import RunnerError
 from runner.model import (
     BuildLimits,
     Environment,
@@ -35,6 +36,9 @@ from runner.verdict import Verdict, judge
 from runner.watching import Watched, watch
 
 _EVIDENCE_LINES = 20
+
+# What ends a run once the record of the job at hand is stored; None lets it go on.
+Stop = KeyboardInterrupt | RunnerError | None
 
 
 class Observer(Protocol):
@@ -150,6 +154,7 @@ def measure(
 
     Raises:
         KeyboardInterrupt: the user interrupted; the job at hand was ended and recorded.
+        RunnerError: the backend failed; the job at hand was recorded.
     """
     waiting = deque(jobs)
     repeated = Counter() if repeats is None else repeats
@@ -159,12 +164,12 @@ def measure(
         number += 1
         total = number + len(waiting)
         environment = prepared[job.cell.image]
+        stop: Stop = None
         if isinstance(environment, PrepareError):
             record = unprepared(job, environment, setting.backend.name)
-            interrupted = False
         else:
             setting.observer.launched(job, number, total)
-            record, interrupted = launch_one(job, environment, setting, number)
+            record, stop = launch_one(job, environment, setting, number)
         setting.store(record)
         label = job.cell.label
         if record.status is Status.DISTURBED and repeated[label] < setting.tolerance.repeats:
@@ -172,8 +177,8 @@ def measure(
             waiting.append(job)
             total += 1
         setting.observer.recorded(record, number, total)
-        if interrupted:
-            raise KeyboardInterrupt
+        if stop is not None:
+            raise stop
 
 
 def skipped(skip: Skip, sampling: Sampling, limits: Limits, backend: str) -> Record:
@@ -220,8 +225,12 @@ def unprepared(job: Job, problem: PrepareError, backend: str) -> Record:
 
 def launch_one(
     job: Job, environment: Environment, setting: Setting, number: int
-) -> tuple[Record, bool]:
-    """Launch one job and return its record, and whether the user interrupted it."""
+) -> tuple[Record, Stop]:
+    """Launch one job; return its record, and what ends the run once that is stored.
+
+    A backend that fails ends it: it would fail the jobs after this one, too, and each of them is
+    launched when the run is gone on with.
+    """
     image = setting.images[job.cell.image]
     visible = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
     launch = Launch(
@@ -234,27 +243,9 @@ def launch_one(
         gpus=job.gpus,
     )
     log_path = setting.log_path(job.id, number)
-    blank = _blank(job, setting.backend.name, Status.OK, "")
-    with log_path.open("wb") as log:
-        watched = watch(
-            launch,
-            setting.backend,
-            log,
-            setting.observer.progressed,
-            setting.root,
-            cancelled=setting.cancelled.is_set,
-        )
-    verdict = judge(job, image, watched.said, watched.outcome, watched.ended)
-    if verdict.status is Status.OK:
-        verdict = _undisturbed(verdict, watched, setting.tolerance)
-    said = watched.said
-    record = replace(
-        blank,
-        status=verdict.status,
-        reason=verdict.reason,
-        wall_s=watched.ended.wall_s,
+    begun = replace(
+        _blank(job, setting.backend.name, Status.KILLED, ""),
         identity=identity(job, environment, setting.backend.name, setting.fingerprint),
-        evidence="" if verdict.status is Status.OK else tail(log_path),
         environment=EnvironmentFacts(
             digest=environment.digest,
             lock_sha256=environment.lock_sha256,
@@ -262,8 +253,34 @@ def launch_one(
             base=environment.base,
             facts=environment.facts,
         ),
-        command=watched.command,
         variables=launch.variables,
+        log=f"{log_path.parent.name}/{log_path.name}",
+    )
+    started = time.monotonic()
+    try:
+        with log_path.open("wb") as log:
+            watched = watch(
+                launch,
+                setting.backend,
+                log,
+                setting.observer.progressed,
+                setting.root,
+                cancelled=setting.cancelled.is_set,
+            )
+    except RunnerError as error:
+        wall_s = time.monotonic() - started
+        return replace(begun, reason=str(error), wall_s=wall_s, evidence=tail(log_path)), error
+    verdict = judge(job, image, watched.said, watched.outcome, watched.ended)
+    if verdict.status is Status.OK:
+        verdict = _undisturbed(verdict, watched, setting.tolerance)
+    said = watched.said
+    record = replace(
+        begun,
+        status=verdict.status,
+        reason=verdict.reason,
+        wall_s=watched.ended.wall_s,
+        evidence="" if verdict.status is Status.OK else tail(log_path),
+        command=watched.command,
         outcome=watched.outcome,
         hello=said.hello,
         phases=said.phases,
@@ -275,9 +292,8 @@ def launch_one(
         load=watched.load,
         gpu=watched.gpu,
         communication=said.communication,
-        log=f"{log_path.parent.name}/{log_path.name}",
     )
-    return record, watched.ended.cause == "interrupted"
+    return record, KeyboardInterrupt() if watched.ended.cause == "interrupted" else None
 
 
 def _undisturbed(verdict: Verdict, watched: Watched, tolerance: Tolerance) -> Verdict:

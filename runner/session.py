@@ -63,6 +63,7 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
 
     Raises:
         KeyboardInterrupt: interrupted; all that ended is stored, nothing is left running.
+        BackendUnavailable: the backend failed amid the work; all that ended is stored.
     """
     backend = connected.backend
     writer, old = _writer(planned, connected)
@@ -114,6 +115,9 @@ def carry_out(planned: Planned, connected: Connected, observer: execute.Observer
                 before = len(taken) - len(old)
                 observer.planned(jobs, old)
                 measure(jobs, prepared, setting, before=before, repeats=repeats)
+    except BackendUnavailable as error:
+        msg = f"{error}\nwhat has ended is kept; --resume {writer.folder} goes on from there"
+        raise BackendUnavailable(msg) from error
     finally:
         writer.close()
     return writer.folder

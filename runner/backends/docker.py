@@ -32,6 +32,7 @@ def connect(root: Path, wheel_folders: tuple[Path, ...]) -> DockerBackend:
     from requests.exceptions import RequestException
 
     from runner.backends.docker_engine import DockerBackend
+    from runner.backends.docker_job import cause
 
     def answering(host: str) -> APIClient:
         named: dict[str, Any] = {"base_url": host}
@@ -51,7 +52,7 @@ def connect(root: Path, wheel_folders: tuple[Path, ...]) -> DockerBackend:
         try:
             return DockerBackend(answering(host), host, root, wheel_folders)
         except (DockerException, RequestException, ValueError) as error:
-            tried.append(f"  {host}: {_cause(error)}")
+            tried.append(f"  {host}: {cause(error)}")
     msg = "\n".join(
         [
             "no container engine answers; tried",
@@ -94,17 +95,3 @@ def _closed(host: str) -> str:
         except OSError as error:
             return error.strerror or str(error)
     return ""
-
-
-def _cause(error: BaseException) -> str:
-    """Return the system's words where it is behind an error: the rest names urllib3's pools."""
-    pending: list[object] = [error]
-    seen: list[object] = []
-    while pending:
-        cause = pending.pop()
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return cause.strerror or str(cause)
-        if isinstance(cause, BaseException) and cause not in seen:
-            seen.append(cause)
-            pending += [cause.__cause__, cause.__context__, *cause.args]
-    return str(error)

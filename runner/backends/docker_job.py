@@ -108,11 +108,12 @@ class ContainerJob:
         counters = self._count()
         self._is_ending.set()
         try:
-            with engine_errors("waiting for a job"):
-                state = self._ended_state()
+            with engine_errors("waiting for a job's end, and removing its container"):
+                try:
+                    state = self._ended_state()
+                finally:
+                    remove(self._api, self._container)
         finally:
-            with engine_errors("removing a container"):
-                remove(self._api, self._container)
             self._connection.close()
             self._thread.join()
             if self._meter is not None:
@@ -271,4 +272,18 @@ def engine_errors(what: str) -> Iterator[None]:
 def engine_words(error: APIError | RequestException) -> str:
     """Return what an engine said on one line, without the request that it answered."""
     said = error.explanation if isinstance(error, APIError) else None
-    return " ".join(str(said or error).split())
+    return " ".join(str(said or cause(error)).split())
+
+
+def cause(error: BaseException) -> str:
+    """Return the system's words where it is behind an error: the rest names urllib3's pools."""
+    pending: list[object] = [error]
+    seen: list[object] = []
+    while pending:
+        found = pending.pop()
+        if isinstance(found, OSError) and found.errno is not None:
+            return found.strerror or str(found)
+        if isinstance(found, BaseException) and found not in seen:
+            seen.append(found)
+            pending += [found.__cause__, found.__context__, *found.args]
+    return str(error)
