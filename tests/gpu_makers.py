@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import create_autospec
 
-import pytest
-
 from runner.backends import Backend, PrepareError
 from runner.errors import BackendUnavailable
 from runner.execute import Observer, Setting
 from runner.model import Environment, Record
 
 from .makers import make_image
-from .test_frameworks import required
+from .needs import lack
 
 
 @contextlib.contextmanager
@@ -24,9 +22,7 @@ def skipping_where_it_is_not(backend: str) -> Iterator[None]:
     try:
         yield
     except (BackendUnavailable, PrepareError) as error:
-        if required("gpu"):
-            raise
-        pytest.skip(f"{backend}: {error}")
+        lack("gpu", f"{backend}: {error}")
 
 
 def make_setting() -> tuple[Setting, list[Record]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import subprocess
 import tarfile
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.needs import lack
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 BASE = "runner-base/julia:1.5.3"
@@ -24,13 +23,6 @@ OPTIONS = [
     *["--rm", "--init", "--network=none", "--read-only", "--user=65534:65534", "--cap-drop=ALL"],
     *["--security-opt=no-new-privileges", "--tmpfs=/tmp:exec,mode=1777", "--env=HOME=/tmp"],
 ]
-
-
-def _lack(reason: str) -> None:
-    """Skip, or fail where the one who started the tests relies on an engine."""
-    if "engine" in os.environ.get("RUNNER_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def _docker(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -65,12 +57,12 @@ class JuliaContainer:
 def julia_container() -> Iterator[JuliaContainer]:
     """Start a container, and end it; skip or fail where there is no engine or no base."""
     if shutil.which("docker") is None:
-        _lack("no docker on PATH")
+        lack("engine", "no docker on PATH")
     answer = _docker("version", "--format", "{{.Server.Version}}")
     if answer.returncode:
-        _lack(f"no engine answers: {answer.stderr.decode()}")
+        lack("engine", f"no engine answers: {answer.stderr.decode()}")
     if _docker("image", "inspect", BASE).returncode:
-        _lack(f"no image {BASE}; make it with 'scripts/bases julia'")
+        lack("engine", f"no image {BASE}; make it with 'scripts/bases julia'")
     started = _docker("run", "--detach", *OPTIONS, BASE, "sleep", str(LONGEST_S))
     assert started.returncode == 0, started.stderr.decode()
     container = JuliaContainer(started.stdout.decode().strip())

@@ -42,6 +42,7 @@ from runner.model import (
     Outcome,
     Status,
 )
+from tests.needs import lack
 
 pytestmark = pytest.mark.engine
 
@@ -55,13 +56,6 @@ SMALL = Limits(
     scratch_bytes=16 * 1024**2,
     cores=1,
 )
-
-
-def lack(reason: str) -> None:
-    """Skip, or fail where the one who started the tests relies on an engine."""
-    if "engine" in os.environ.get("RUNNER_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def pinned_base(language_version: str) -> str:
@@ -98,7 +92,7 @@ def connected(root: Path) -> DockerBackend:
     try:
         return docker.connect(root, ())
     except BackendUnavailable as error:
-        lack(str(error))
+        lack("engine", str(error))
         raise
 
 
@@ -124,8 +118,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     try:
         environment = backend.prepare(image, BuildLimits(), lambda _: None)
     except PrepareError as error:
-        lack(f"{error.reason}\n{error.evidence}")
-        raise
+        lack("engine", f"{error.reason}\n{error.evidence}")
     yield Ready(backend=backend, environment=environment, image=image, base=base)
     engine().remove_image(environment.location, force=True)
 
@@ -299,7 +292,7 @@ def test_refused_forks_are_counted_where_the_kernel_can_be_asked(ready: Ready) -
     outcome = running.finish()
 
     if seen is None:
-        lack("the engine's control groups cannot be seen from here")
+        lack("engine", "the engine's control groups cannot be seen from here")
     assert outcome.process_limit_hits is not None
     assert outcome.process_limit_hits > 0
 
@@ -335,7 +328,7 @@ def test_memory_can_be_watched_where_the_kernel_accounts(ready: Ready) -> None:
     outcome = running.finish()
 
     if cgroup is None:
-        lack("the engine's control groups cannot be seen from here")
+        lack("engine", "the engine's control groups cannot be seen from here")
         return
     assert polled is None
     values = {name: int(value) for name, value in map(str.split, text.splitlines())}
@@ -457,7 +450,7 @@ def test_the_command_repeats_the_job_by_hand(ready: Ready) -> None:
     said = drain(running)[0]
     running.finish()
     if shutil.which("docker") is None:
-        lack("no docker command on PATH")
+        lack("engine", "no docker command on PATH")
 
     again = subprocess.run(running.command, capture_output=True, check=True, timeout=60)
 

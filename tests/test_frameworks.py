@@ -18,6 +18,7 @@ from runner import store
 from runner.backends import connect
 from runner.errors import BackendUnavailable
 from runner.model import Record, Status
+from tests.needs import demand
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(2400)]
 ROOT = Path(__file__).parent.parent
@@ -38,17 +39,10 @@ MUST = (
 LACKS = (Status.BASE_UNAVAILABLE, Status.UNAVAILABLE)
 
 
-def required(what: str = "frameworks") -> bool:
-    return what in os.environ.get("RUNNER_REQUIRE", "").split(",")
-
-
 @pytest.fixture(scope="module", params=LAUNCHES)
 def backend(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
-    if not required():
-        pytest.skip(
-            "measuring real frameworks takes minutes: RUNNER_REQUIRE=frameworks asks for it"
-        )
+    demand("frameworks", "measuring real frameworks takes minutes")
     try:
         connect(name, ROOT, ())
     except BackendUnavailable as error:
@@ -135,8 +129,7 @@ def test_vgg16_trains(backend: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("image", MUST)
 def test_every_image_conforms(image: str) -> None:
-    if not required():
-        pytest.skip("conformance launches real frameworks: RUNNER_REQUIRE=frameworks asks for it")
+    demand("frameworks", "conformance launches real frameworks")
 
     done = runner("images", "conform", image, "--backend", "docker")
 

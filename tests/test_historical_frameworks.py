@@ -18,7 +18,7 @@ import pytest
 from runner.backends import process
 from runner.config import load_images, wheel_folders
 from runner.model import BuildLimits
-from tests.test_frameworks import required
+from tests.needs import demand
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[1]
@@ -57,8 +57,7 @@ Launch = Callable[..., Told]
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Launch:
-    if not required("releases"):
-        pytest.skip("these releases take half an hour: RUNNER_REQUIRE=releases asks for it")
+    demand("releases", "these releases take half an hour")
     images = load_images(ROOT)
     backend = process.connect(ROOT, wheel_folders(os.environ, Path.home()))
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests import several_devices
-from tests.test_frameworks import required
+from tests.needs import demand
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
 def jax() -> Path:
-    if not required():
-        pytest.skip("training takes minutes: RUNNER_REQUIRE=frameworks asks for it")
+    demand("frameworks", "training takes minutes")
     return several_devices.interpreter("jax-0.10.2")
 
 

@@ -18,7 +18,7 @@ from runner.backends import connect
 from runner.contract import Transcript
 from runner.model import BuildLimits
 from tests import several_devices
-from tests.test_frameworks import required
+from tests.needs import demand
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parent.parent
@@ -67,10 +67,9 @@ NEWEST = "pytorch-2.13.0"
 
 @pytest.fixture(scope="module", params=["pytorch-1.0.1", NEWEST])
 def pytorch(request: pytest.FixtureRequest) -> PyTorch:
-    if not required():
-        pytest.skip("training takes minutes: RUNNER_REQUIRE=frameworks asks for it")
-    if request.param != NEWEST and not required("releases"):
-        pytest.skip(f"{request.param} takes minutes more: RUNNER_REQUIRE=releases asks for it")
+    demand("frameworks", "training takes minutes")
+    if request.param != NEWEST:
+        demand("releases", f"{request.param} takes minutes more")
     image = config.load_images(ROOT)[str(request.param)]
     backend = connect("process", ROOT, ())
     limits = BuildLimits(timeout_s=1800, silence_s=600)
@@ -209,8 +208,7 @@ def test_what_pytorch_does_not_have_is_told(pytorch: PyTorch) -> None:
 
 @pytest.fixture(scope="module")
 def newest() -> Path:
-    if not required():
-        pytest.skip("training takes minutes: RUNNER_REQUIRE=frameworks asks for it")
+    demand("frameworks", "training takes minutes")
     return several_devices.interpreter(NEWEST)
 
 

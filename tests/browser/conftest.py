@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from runner import published, report_commands
 from runner.report import site
+from tests.needs import lack
 from tests.report_makers import RELEASES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,9 +31,7 @@ OPTIONS = (
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
-        if "browser" in os.environ.get("RUNNER_REQUIRE", "").split(","):
-            pytest.fail("RUNNER_REQUIRE has browser, and there is no chromium on PATH")
-        pytest.skip("no chromium on PATH")
+        lack("browser", "no chromium on PATH")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
         yield started
