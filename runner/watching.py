@@ -95,14 +95,13 @@ def watch(
                 told = watchers.all
             for watcher in told:
                 watcher.start()
+                opened.callback(watcher.stop)
             cause = _listen(running, launch, listener, log, told, heard, started, cancelled)
         except KeyboardInterrupt:
             cause = "interrupted"
         if cause:
             running.stop()
             _drain(running, listener, log)
-        for watcher in told:
-            watcher.stop()
     outcome = running.finish()
     said = listener.transcript()
     seen = Watched(
