@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,14 @@ def test_resume_keeps_the_suite(project: Path) -> None:
     assert "was made with suite 'tiny', and 'other' is asked for now" in done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children heed an interrupt, even where a shell put these tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def started(*arguments: str) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         [
@@ -260,6 +269,7 @@ def sleepers() -> list[int]:
 LONG = TINY_SCRIPT.replace("time.sleep(0.002)", "time.sleep(30)")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_cleanly_and_can_be_resumed(
     project: Path, number: signal.Signals
