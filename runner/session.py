@@ -228,7 +228,7 @@ def describe(planned: Planned, connected: Connected) -> Run:
         fingerprint=host.fingerprint(facts),
         host=dataclasses.asdict(facts),
         engine=backend.describe(),
-        peak=peak.measure(planned.cores),
+        peak=peak.measure(planned.cores) if planned.suite.device == "cpu" else None,
     )
 
 

@@ -182,6 +182,28 @@ def test_the_table_tells_of_agreement_and_of_peak() -> None:
     assert without.missing["peak_percent"] == "not measured"
 
 
+def test_a_table_of_gpus_has_no_share_of_what_processors_can_do() -> None:
+    cell = replace(make_cell("torch-1.0", "vgg16"), device="cuda")
+    run = make_run((cell,), peak=Peak(flops=1e14, method="a product of matrices"))
+
+    made = table.build(run, [replace(record("torch-1.0"), cell=cell)])
+
+    keys = [column.key for column in made.columns]
+    assert "gflops" in keys
+    assert "gpu_memory_peak_mib" in keys
+    assert "peak_percent" not in keys
+    assert "GFLOP/s: two for each multiply-add of the network's definition" in made.remarks
+
+
+def test_where_nothing_is_counted_nothing_is_said_of_counting() -> None:
+    cell = make_cell("torch-1.0", "vgg16", part="forward")
+
+    made = table.build(make_run((cell,)), [replace(record("torch-1.0"), cell=cell)])
+
+    assert made.rows[0].missing["gflops"] == "not counted"
+    assert not any("GFLOP/s" in remark for remark in made.remarks)
+
+
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPTS))

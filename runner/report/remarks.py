@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from runner.model import GpuMemory, Peak, Record
 
@@ -11,14 +11,14 @@ from runner.model import GpuMemory, Peak, Record
 _SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
-def of_peak(peak: Peak | None) -> list[str]:
-    """Say what GFLOP/s are counted from, and what the peak is."""
-    if peak is None:
+def of_speeds(rows: Sequence[Mapping[str, float | None]], peak: Peak | None) -> list[str]:
+    """Say what GFLOP/s are counted from and what the peak is, where a row has them."""
+    if all(numbers["gflops"] is None for numbers in rows):
         return []
-    return [
-        f"GFLOP/s: two for each multiply-add of the network's definition; peak: "
-        f"{peak.flops / 1e9:.4g} GFLOP/s, {peak.method}"
-    ]
+    said = "GFLOP/s: two for each multiply-add of the network's definition"
+    if peak is not None and any(numbers["peak_percent"] is not None for numbers in rows):
+        said += f"; peak: {peak.flops / 1e9:.4g} GFLOP/s, {peak.method}"
+    return [said]
 
 
 def of_left_out(records: int) -> list[str]:

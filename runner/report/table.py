@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runner import agreement, cells, scaling
 from runner.model import Cell, MemoryUse, Peak, Record, Run, Sampling, Status
 from runner.report.machine import cpu_name, gpu_names
-from runner.report.remarks import of_gpu_memory, of_left_out, of_peak, of_records
+from runner.report.remarks import of_gpu_memory, of_left_out, of_records, of_speeds
 from runner.scaling import Scaled
 from runner.stats.estimate import Estimate, estimate_all, rate
 from runner.stats.steady import Shape, SteadyParts
@@ -28,13 +28,13 @@ class Column:
         key: name for machines, with its unit.
         title: name for people.
         digits: significant digits that people are shown; machines get them all.
-        of_gpus: stands only in tables of jobs on GPUs.
+        device: stands only in tables with jobs on it; None: in all.
     """
 
     key: str
     title: str
     digits: int = 3
-    of_gpus: bool = False
+    device: str | None = None
 
 
 COLUMNS = (
@@ -45,9 +45,9 @@ COLUMNS = (
     Column(key="within_launch_percent", title="within (%)", digits=2),
     Column(key="cold_start_s", title="cold start (s)"),
     Column(key="memory_peak_mib", title="peak memory (MiB)", digits=4),
-    Column(key="gpu_memory_peak_mib", title="GPU memory (MiB)", digits=4, of_gpus=True),
+    Column(key="gpu_memory_peak_mib", title="GPU memory (MiB)", digits=4, device="cuda"),
     Column(key="gflops", title="GFLOP/s"),
-    Column(key="peak_percent", title="of peak (%)", digits=2),
+    Column(key="peak_percent", title="of peak (%)", digits=2, device="cpu"),
 )
 
 
@@ -103,8 +103,8 @@ class Table:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that have a meaning for these rows."""
-        on_gpus = any(row.cell.device != "cpu" for row in self.rows)
-        return tuple(column for column in COLUMNS if on_gpus or not column.of_gpus)
+        devices = {None, *(row.cell.device for row in self.rows)}
+        return tuple(column for column in COLUMNS if column.device in devices)
 
 
 def build(run: Run, records: Sequence[Record]) -> Table:
@@ -139,7 +139,7 @@ def of_cells(run: Run, records: Mapping[str, Sequence[Record]]) -> Table:
             *of_records(counted),
             *of_gpu_memory(cells.gpu_memory(row.used) for row in made),
             *(found.text for found in agreement.check(first)),
-            *of_peak(run.peak),
+            *of_speeds([row.numbers for row in made], run.peak),
             *of_left_out(len(every) - len(counted)),
         ),
         scaled=_scaled(run, counted),
