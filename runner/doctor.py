@@ -296,7 +296,7 @@ def gpu_containers_row(way: Access, trial: Trial | None) -> Row:
     """Return the row of a way to GPUs, and of what came of trying it; None: it was not tried."""
     from runner.backends.docker_gpus import REMEDY
 
-    area, found = "gpu containers", f"{way.method or 'none'}: {way.reason}"
+    area, found = "gpu containers", way.words
     if trial is None:
         return Row(area=area, state="note", found=found, remedy=REMEDY)
     if not trial.image:

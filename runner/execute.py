@@ -223,6 +223,24 @@ def unprepared(job: Job, problem: PrepareError, backend: str) -> Record:
     return replace(blank, evidence=problem.evidence)
 
 
+def _begun(job: Job, launch: Launch, log_path: Path, setting: Setting) -> Record:
+    """Return what is known before a job starts of its record: killed, if it gets no further."""
+    environment, backend = launch.environment, setting.backend.name
+    return replace(
+        _blank(job, backend, Status.KILLED, ""),
+        identity=identity(job, environment, backend, setting.fingerprint),
+        environment=EnvironmentFacts(
+            digest=environment.digest,
+            lock_sha256=environment.lock_sha256,
+            scripts_sha256=environment.scripts_sha256,
+            base=environment.base,
+            facts=environment.facts,
+        ),
+        variables=launch.variables,
+        log=f"{log_path.parent.name}/{log_path.name}",
+    )
+
+
 def launch_one(
     job: Job, environment: Environment, setting: Setting, number: int
 ) -> tuple[Record, Stop]:
@@ -243,19 +261,7 @@ def launch_one(
         gpus=job.gpus,
     )
     log_path = setting.log_path(job.id, number)
-    begun = replace(
-        _blank(job, setting.backend.name, Status.KILLED, ""),
-        identity=identity(job, environment, setting.backend.name, setting.fingerprint),
-        environment=EnvironmentFacts(
-            digest=environment.digest,
-            lock_sha256=environment.lock_sha256,
-            scripts_sha256=environment.scripts_sha256,
-            base=environment.base,
-            facts=environment.facts,
-        ),
-        variables=launch.variables,
-        log=f"{log_path.parent.name}/{log_path.name}",
-    )
+    begun = _begun(job, launch, log_path, setting)
     started = time.monotonic()
     try:
         with log_path.open("wb") as log:

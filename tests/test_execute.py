@@ -6,20 +6,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
 
 from runner import abreast, execute, session, store
 from runner.abreast import Field
-from runner.backends import Backend
 from runner.errors import BackendUnavailable
-from runner.execute import Observer, Setting
+from runner.execute import Setting
 from runner.gpus import Pool, Slot
 from runner.model import Launch, Record, Status
 from runner.request import plan_request
 
-from .gpu_makers import make_environment, make_setting
+from .job_makers import make_backend, make_environment, make_observer, make_setting
 from .makers import make_cell, make_job, make_project, make_request
 
 GONE = "the container engine failed: starting a job: Connection refused"
@@ -27,17 +25,15 @@ GONE = "the container engine failed: starting a job: Connection refused"
 
 def failing(tmp_path: Path, start: Callable[[Launch], object]) -> tuple[Setting, list[Record]]:
     """Return a setting whose backend does `start` and then fails, and what it stores."""
-    setting, stored = make_setting()
-    backend = create_autospec(Backend, instance=True)
-    backend.name = "docker"
+    backend = make_backend()
 
     def fail(launch: Launch) -> None:
         start(launch)
         raise BackendUnavailable(GONE)
 
     backend.start.side_effect = fail
-    logs = replace(setting, backend=backend, log_path=lambda _, number: tmp_path / f"{number}.log")
-    return logs, stored
+    setting, stored = make_setting(backend)
+    return replace(setting, log_path=lambda _, number: tmp_path / f"{number}.log"), stored
 
 
 def test_the_job_that_a_backend_fails_is_recorded_and_none_is_launched_after_it(
@@ -71,13 +67,10 @@ def test_jobs_on_other_gpus_are_recorded_too_where_the_backend_fails_one(tmp_pat
 
 def test_a_run_whose_backend_failed_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     planned = plan_request(make_request(make_project(tmp_path)))
-    backend = create_autospec(Backend, instance=True)
-    backend.name = "docker"
-    backend.describe.return_value = {}
-    backend.prepare.return_value = make_environment()
+    backend = make_backend()
     backend.start.side_effect = BackendUnavailable(GONE)
     connected = session.Connected(backend=backend, reason="asked for")
-    observer = create_autospec(Observer, instance=True)
+    observer = make_observer()
 
     with pytest.raises(BackendUnavailable) as raised:
         session.carry_out(planned, connected, observer)

@@ -25,7 +25,7 @@ from runner.telemetry import nvml
 from runner.verdict import Verdict, judge
 from runner.watching import watch
 from runner.workloads import WORKLOADS
-from tests.gpu_makers import skipping_where_it_is_not
+from tests.needs import skipping_where_it_is_not
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "pytorch-2.11.0"

@@ -26,7 +26,7 @@ from runner import gpus, store
 from runner.backends import connect
 from runner.model import Record, Status
 from runner.telemetry import nvml
-from tests.gpu_makers import skipping_where_it_is_not
+from tests.needs import skipping_where_it_is_not
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "pytorch-2.11.0"

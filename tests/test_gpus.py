@@ -10,16 +10,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
-from unittest.mock import Mock, create_autospec
+from unittest.mock import Mock
 
 import pytest
 
 from runner import abreast, gpus, plan, session, store
 from runner.abreast import Field
-from runner.backends import Backend, PrepareError
+from runner.backends import PrepareError
 from runner.checks import checks_of
 from runner.errors import ConfigurationError
-from runner.execute import Observer
 from runner.gpus import Gpu, Pool, Slot
 from runner.model import Environment, GpuNeeds, Job, Status, Suite
 from runner.request import plan_request
@@ -27,7 +26,7 @@ from runner.telemetry import nvml
 from runner.telemetry.host import GpuFacts
 from runner.telemetry.nvml_session import Session
 
-from .gpu_makers import make_environment, make_setting
+from .job_makers import make_backend, make_environment, make_observer, make_setting
 from .makers import good_lines, heard, make_cell, make_image, make_job, make_project, make_request
 
 BUSY = Path(__file__).parent / "recorded/nvml/h100-busy.jsonl"
@@ -244,9 +243,7 @@ def test_without_a_way_to_gpus_every_cell_says_so_and_nothing_is_built(
     planned = plan_request(make_request(make_project(tmp_path / "project")))
     [(name, image)] = planned.images.items()
     suite = replace(planned.suite, device="cuda")
-    backend = create_autospec(Backend, instance=True)
-    backend.name = "docker"
-    backend.describe.return_value = {}
+    backend = make_backend()
     backend.no_way_to_gpus.return_value = "no GPU gets into a container here: CDI is off"
     monkeypatch.setattr(nvml, "connect", lambda: Session(BUSY))
 
@@ -258,7 +255,7 @@ def test_without_a_way_to_gpus_every_cell_says_so_and_nothing_is_built(
             request=replace(planned.request, results=results),
         )
         connected = session.Connected(backend=backend, reason="asked for")
-        folder = session.carry_out(asked, connected, create_autospec(Observer, instance=True))
+        folder = session.carry_out(asked, connected, make_observer())
         return {(record.status, record.reason) for record in store.load_records(folder)}
 
     device = Status.UNSUPPORTED_DEVICE

@@ -103,8 +103,7 @@ class DockerBackend:
         )
 
     def _gpu_words(self, info: dict[str, Any]) -> str:
-        way = self._gpu_access(info)
-        return f"{way.method or 'none'}: {way.reason}"
+        return self._gpu_access(info).words
 
     def sweep(self) -> list[str]:
         """Remove the containers of runners that are dead for certain; images and volumes stay."""

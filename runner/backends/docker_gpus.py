@@ -39,6 +39,11 @@ class Access:
     reason: str
     devices: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """Both, for people."""
+        return f"{self.method or 'none'}: {self.reason}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Injection:

@@ -114,10 +114,7 @@ class ContainerJob:
                 finally:
                     remove(self._api, self._container)
         finally:
-            self._connection.close()
-            self._thread.join()
-            if self._meter is not None:
-                self._meter.close()
+            self._close()
         return outcome(int(state["ExitCode"]), bool(state["OOMKilled"]), counters)
 
     def abandon(self) -> None:
@@ -125,8 +122,13 @@ class ContainerJob:
         self._is_ending.set()
         with engine_errors("removing a container"):
             remove(self._api, self._container)
+        self._close()
+
+    def _close(self) -> None:
         self._connection.close()
         self._thread.join()
+        if self._meter is not None:
+            self._meter.close()
 
     def _ended_state(self) -> dict[str, Any]:
         try:

@@ -20,7 +20,6 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from runner import pins
-from runner.backends.docker_job import engine_words
 from runner.backends.docker_bases import (
     carrying,
     inspect,
@@ -28,6 +27,7 @@ from runner.backends.docker_bases import (
     split_reference,
     stand_in_of,
 )
+from runner.backends.docker_job import engine_words
 from runner.backends.docker_refusals import refusal
 from runner.errors import BackendUnavailable
 from runner.images import locking, requirements
